@@ -1,0 +1,123 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+# The stages of `./dev test`. Each runs by itself with a time limit and its own log, is counted, and
+# does not stop the others. A stage that counts its tests leaves "PASSED FAILED" in $count_file; one
+# that leaves nothing is one test, passed or failed.
+
+logs=$tools/ci
+
+# name, seconds at most, what it shows
+ci_stages=(
+    "layers      60  no module includes what stands above it"
+    "licence     60  every source names its licence"
+    "format      60  clang-format has nothing to change"
+    "shell       60  shellcheck finds nothing"
+    "gcc        600  gcc without a warning, unit tests"
+    "clang      300  clang without a warning"
+    "negative   300  every checker finds what was planted for it"
+    "tidy       600  clang-tidy finds nothing"
+    "cppcheck   300  cppcheck finds nothing"
+    "docs        60  docs/config.md and docs/metrics.md are as the tables say"
+    "ndebug     600  unit tests, built with -DNDEBUG"
+    "asan       600  unit tests under AddressSanitizer and UndefinedBehaviorSanitizer"
+    "tsan       600  unit tests under ThreadSanitizer"
+    "integration 600 the server from outside, over HTTP"
+    "drill      600  killed in mid-drop, and proved"
+    "fault      600  every write, sync and allocation failed in turn"
+    "load       400  k6 with its thresholds, and proved"
+    "fuzz       400  every fuzz target for some seconds"
+)
+
+ci() {
+    local row name limit rest passed_all=0 failed_all=0 passed failed seconds
+    if [ "${1:-}" = --list ]; then
+        printf '%s\n' "${ci_stages[@]}" | while read -r name limit rest; do printf '%-12s %s\n' "$name" "$rest"; done
+        return
+    fi
+    check_stage_names "$@"
+    mkdir -p "$logs"
+    for row in "${ci_stages[@]}"; do
+        read -r name limit rest <<<"$row"
+        [ $# -eq 0 ] || [[ " $* " == *" $name "* ]] || continue
+        ci_stage "$name" "$limit"
+        passed_all=$((passed_all + passed))
+        failed_all=$((failed_all + failed))
+    done
+    echo "$passed_all passed, $failed_all failed"
+    [ "$failed_all" -eq 0 ]
+}
+
+check_stage_names() {
+    local name
+    for name in "$@"; do
+        declare -F "stage_$name" >/dev/null || die "no stage '$name'; ./dev ci --list names them"
+    done
+}
+
+# Run one stage; sets passed and failed, prints a line, and the end of the log where it failed.
+ci_stage() {
+    local name=$1 limit=$2 log=$logs/$1.log count=$logs/$1.count start=$SECONDS status=0 word=ok
+    rm -f "$count"
+    count_file=$count timeout -k 10 "$limit" ./dev ci-stage "$name" >"$log" 2>&1 </dev/null || status=$?
+    seconds=$((SECONDS - start))
+    if ! read -r passed failed 2>/dev/null <"$count"; then
+        passed=$((status == 0 ? 1 : 0)) failed=0
+    fi
+    if [ "$status" -ne 0 ] && [ "$failed" -eq 0 ] || [ $((passed + failed)) -eq 0 ]; then
+        failed=$((failed + 1))
+    fi
+    [ "$failed" -eq 0 ] || word=FAIL
+    printf '%-4s %-12s %5d passed %3d failed %5d s\n' "$word" "$name" "$passed" "$failed" "$seconds"
+    [ "$failed" -ne 0 ] || return 0
+    [ "$status" -ne 124 ] || echo "     stopped after $limit s"
+    tail -n 80 "$log" | sed 's/^/     | /'
+    echo "     whole log: ${log#"$root"/}"
+}
+
+# Meson's tests of a built directory, counted by the cmocka cases in them.
+unit_tests() {
+    local status=0
+    rm -f "$1/meson-logs/testlog.json"
+    meson test -C "$1" --no-rebuild --print-errorlogs "${@:2}" || status=$?
+    tools/tally.py meson "$1/meson-logs/testlog.json" >"$count_file"
+    return $status
+}
+
+# The pytest suite in a folder, counted by its cases. A skipped one has failed.
+pytest_folder() {
+    local status=0 report=$logs/$stage.xml
+    [ -x build/doorbuster ] || die "build/doorbuster is not there: ./dev ci gcc"
+    rm -f "$report"
+    "$tools/venv/bin/python" -m pytest -c test/pytest.ini --rootdir test "$1" --junitxml "$report" || status=$?
+    tools/tally.py junit "$report" >"$count_file"
+    return $status
+}
+
+stage_layers() { tools/layers.py; }
+stage_licence() { tools/spdx.py; }
+stage_format() { check_format; }
+stage_shell() { check_shell; }
+stage_gcc() { build_dir build && unit_tests build; }
+stage_clang() { build_dir build-clang; }
+stage_negative() { test/negative/run.sh; }
+stage_tidy() { configure build-clang && check_tidy; }
+stage_cppcheck() { check_cppcheck; }
+stage_docs() { check_docs; }
+stage_ndebug() { build_dir build-ndebug && unit_tests build-ndebug; }
+stage_asan() {
+    export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1
+    export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+    build_dir build-asan && unit_tests build-asan -t 4
+}
+stage_tsan() {
+    export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+    build_dir build-tsan && unit_tests build-tsan -t 6
+}
+stage_integration() { pytest_folder test/integration; }
+stage_drill() { pytest_folder test/drill; }
+stage_fault() { pytest_folder test/fault; }
+stage_load() { ./dev load short; }
+stage_fuzz() {
+    build_fuzz
+    tools/fuzz.py --build build-fuzz --seconds "${FUZZ_SECONDS:-10}" --count "$count_file"
+}

