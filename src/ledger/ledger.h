@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The ledger: what is remembered. It takes commands, not SQL. Commands that arrive while a
+ * transaction is being committed make up the next one: load every row they name, decide each in
+ * arrival order by the rules of core, store what changed, commit, complete each with its own result.
+ *
+ * One `struct ledger` per server, one `struct ledger_client` per loop. Functions that take a client
+ * are called on its loop and follow the async contract of loop/loop.h.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/list.h"
+#include "core/coupon.h"
+#include "core/wallet.h"
+#include "loop/loop.h"
+
+struct ledger;
+struct ledger_client;
+
+/* ---- commands ---- */
+
+enum ledger_op {
+    LEDGER_PLACE,         /* store a granted place */
+    LEDGER_CHARGE,        /* add to a wallet */
+    LEDGER_COUPON_CREATE,
+    LEDGER_COUPON_CHANGE, /* settings */
+    LEDGER_COUPON_EPOCH,  /* raise the epoch */
+    LEDGER_USERS_CREATE,
+    LEDGER_CLOCK_SET,     /* profile test */
+    LEDGER_OP_N,
+};
+
+/* Settling is writing, never looking: storing the same place twice is success twice. */
+struct ledger_place {
+    int64_t coupon_id, user_id, slot;
+
+    enum ledger_place_outcome {
+        LEDGER_PLACE_STORED,
+        LEDGER_PLACE_THERE,    /* the user's own row with this slot was there */
+        LEDGER_PLACE_OTHER,    /* the user has another slot: `slot` is set to it */
+        LEDGER_PLACE_CONFLICT, /* somebody else's row, or above the quantity */
+    } outcome;
+    int64_t user_coupon_id, issued_at_ms, expires_at_ms; /* except on conflict */
+};
+
+struct ledger_charge {
+    int64_t user_id, amount, amount_max;
+
+    enum ledger_charge_outcome {
+        LEDGER_CHARGE_OK,
+        LEDGER_CHARGE_NO_USER,
+        LEDGER_CHARGE_INVALID_AMOUNT,
+    } outcome;
+    int64_t balance, charged_at_ms;
+};
+
+struct ledger_coupon_create {
+    struct coupon coupon; /* coupon_id 0: the ledger chooses the next */
+
+    bool taken; /* the id is */
+};
+
+struct ledger_coupon_change {
+    int64_t coupon_id;
+    struct coupon_change change;
+    bool raise_epoch; /* the quantity goes down */
+
+    bool found;
+    enum coupon_change_outcome outcome;
+    struct coupon coupon; /* as it is now */
+};
+
+struct ledger_coupon_epoch {
+    int64_t coupon_id;
+
+    bool found;
+    struct coupon coupon; /* with its new epoch */
+};
+
+/* Written in pieces of some thousands between other batches. */
+struct ledger_users_create {
+    int64_t from_user_id, to_user_id; /* from 0: the ledger chooses one next id */
+    int64_t balance;
+    struct str username, email; /* of a single user; none: made from the id */
+    bool refuse_taken;          /* a single user whose id exists is `taken`, not skipped */
+
+    int64_t created, next_user_id;
+    bool taken;
+};
+
+struct ledger_clock_set {
+    int64_t offset_ms;
+};
+
+/* Idempotency: unique per user and operation, stored in the transaction of its effect. */
+struct ledger_key {
+    int64_t user_id;
+    struct str operation; /* method and route template */
+    struct str key;       /* 1..100 bytes */
+    uint8_t fingerprint[16];
+};
+
+enum ledger_key_outcome {
+    LEDGER_KEY_FRESH,  /* decided now */
+    LEDGER_KEY_REPLAY, /* done before: `answer` and `status` are the stored ones */
+    LEDGER_KEY_REUSED, /* the key was used with another fingerprint: nothing was done */
+};
+
+struct ledger_command {
+    void (*done)(struct ledger_command *command);
+    enum ledger_op op;
+    /* None: NULL. Borrowed until `done`. With a key, `render` is called on the ledger's thread,
+     * after the decision: it appends the answer and returns its status, or 0 for an outcome that
+     * is not kept (a refusal is decided afresh next time). */
+    const struct ledger_key *key;
+    unsigned (*render)(const struct ledger_command *command, struct buf *answer);
+
+    /* OK: decided, see the outcome below. UNAVAILABLE: certainly nothing was done. UNCERTAIN: it may
+     * have been. NOMEM: nothing was done. */
+    enum err err;
+    enum ledger_key_outcome key_outcome;
+    unsigned status;
+    struct buf answer; /* with a key; ledger_command_fini() frees it */
+    union {
+        struct ledger_place place;
+        struct ledger_charge charge;
+        struct ledger_coupon_create coupon_create;
+        struct ledger_coupon_change coupon_change;
+        struct ledger_coupon_epoch coupon_epoch;
+        struct ledger_users_create users_create;
+        struct ledger_clock_set clock_set;
+    };
+
+    /* The caller sets it: nobody waits for this one, it may be kept back up to the linger time
+     * while more of its kind are coming in. */
+    bool unawaited;
+
+    /* Private to the ledger. */
+    struct list node;
+    struct ledger_client *client;
+    uint64_t queued_ns;
+};
+
+/*
+ * A place in the queue. Take it before the gate is asked; give it back or submit. False: the queue
+ * is full or its oldest command has waited too long: answer 503 now.
+ */
+bool ledger_room_take(struct ledger_client *client) MUST_CHECK;
+void ledger_room_return(struct ledger_client *client);
+/* Uses up one place taken. `done` is called for certain, sooner or later. */
+void ledger_submit(struct ledger_client *client, struct ledger_command *command);
+void ledger_command_fini(struct ledger_command *command);
+
+/* ---- reads of a few rows ---- */
+
+enum ledger_read_op {
+    LEDGER_READ_USER,
+    LEDGER_READ_USERS_EXIST, /* which of 4,096 neighbouring ids exist */
+    LEDGER_READ_HELD,        /* one user's coupon of one kind */
+    LEDGER_READ_HELD_LIST,   /* a page of one user's coupons, newest first */
+    LEDGER_READ_WINNERS,     /* a page of one coupon's rows, by slot */
+    LEDGER_READ_OP_N,
+};
+
+enum { LEDGER_EXIST_SPAN = 4096 };
+
+struct ledger_user {
+    int64_t user_id, balance;
+    struct str username, email; /* in the read's arena */
+};
+
+struct ledger_held {
+    int64_t coupon_id, slot, user_id, user_coupon_id;
+    int64_t issued_at_ms, expires_at_ms;
+    int64_t uses, used_at_ms; /* used_at 0: never */
+};
+
+struct ledger_read {
+    void (*done)(struct ledger_read *read);
+    enum ledger_read_op op;
+    struct arena *arena; /* results that are not fixed in size go here */
+
+    int64_t user_id, coupon_id;
+    int64_t first_id; /* USERS_EXIST: a multiple of LEDGER_EXIST_SPAN */
+    int64_t after;    /* lists: the last key of the page before; 0: from the start */
+    int64_t limit;
+
+    enum err err; /* OK, UNAVAILABLE, NOMEM */
+    bool found;   /* USER, HELD */
+    struct ledger_user user;
+    uint64_t exist[LEDGER_EXIST_SPAN / 64];
+    struct ledger_held held; /* HELD */
+    struct ledger_held *rows;
+    size_t row_count;
+    bool more; /* rows follow the page */
+
+    struct loop_task task; /* private */
+};
+void ledger_read(struct ledger_client *client, struct ledger_read *read);
+
+/* ---- whole scans: they block; at start, or on a thread for such work, never on a loop ---- */
+
+/* Every coupon, by id. `each` returns false to stop (ERR_NOMEM then). */
+enum err ledger_scan_coupons(struct ledger *ledger,
+                             bool (*each)(void *context, const struct coupon *coupon),
+                             void *context) MUST_CHECK;
+/*
+ * One coupon and all its rows by slot, as of one moment. `begin` gets the coupon, then `each` every
+ * row. ERR_NOT_FOUND, ERR_UNAVAILABLE; ERR_NOMEM when a callback returns false.
+ */
+struct ledger_scan {
+    int64_t coupon_id;
+    int64_t after_slot; /* start behind this one; 0: all */
+    bool (*begin)(struct ledger_scan *scan, const struct coupon *coupon); /* may be NULL */
+    bool (*each)(struct ledger_scan *scan, const struct ledger_held *row);
+};
+enum err ledger_scan_rows(struct ledger *ledger, struct ledger_scan *scan) MUST_CHECK;
+
+/* ---- state; any thread ---- */
+
+struct ledger_stats {
+    size_t queue_length;
+    uint64_t oldest_wait_ms;
+};
+struct ledger_stats ledger_stats(struct ledger *ledger);
+/* Profile test: as if the store were away. */
+void ledger_fault_set(struct ledger *ledger, bool on);
+
+struct ledger_client *ledger_client_new(struct ledger *ledger, struct loop *loop) MUST_CHECK;
+struct ledger_client *ledger_client_free(struct ledger_client *client); /* nothing in flight */
