@@ -11,7 +11,7 @@ import re
 import sys
 import xml.etree.ElementTree as ElementTree
 
-CASE = re.compile(r"^\[\s*(OK|FAILED|SKIPPED|ERROR)\s*\] (\w+)", re.MULTILINE)
+CASE = re.compile(r"^\[\s*(OK|FAILED|SKIPPED)\s*\] (?!.*test\(s\))(.+?)\s*$", re.MULTILINE)
 
 
 def meson_cases(test):

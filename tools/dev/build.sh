@@ -20,6 +20,7 @@ build_options() {
 configure() {
     local cc options
     read -r cc options <<<"$(build_options "$1")"
+    # shellcheck source=/dev/null
     if (. /etc/os-release 2>/dev/null && [ "${ID:-}${VERSION_ID:-}" = debian12 ]); then
         options="-Dwerror=true $options"
     else

@@ -5,6 +5,7 @@
 # that leaves nothing is one test, passed or failed.
 
 logs=$tools/ci
+count_file=${count_file:-/dev/null}
 
 # name, seconds at most, what it shows
 ci_stages=(
@@ -58,7 +59,8 @@ check_stage_names() {
 ci_stage() {
     local name=$1 limit=$2 log=$logs/$1.log count=$logs/$1.count start=$SECONDS status=0 word=ok
     rm -f "$count"
-    count_file=$count timeout -k 10 "$limit" ./dev ci-stage "$name" >"$log" 2>&1 </dev/null || status=$?
+    export count_file=$count
+    timeout -k 10 "$limit" ./dev ci-stage "$name" >"$log" 2>&1 </dev/null || status=$?
     seconds=$((SECONDS - start))
     if ! read -r passed failed 2>/dev/null <"$count"; then
         passed=$((status == 0 ? 1 : 0)) failed=0
@@ -70,7 +72,7 @@ ci_stage() {
     printf '%-4s %-12s %5d passed %3d failed %5d s\n' "$word" "$name" "$passed" "$failed" "$seconds"
     [ "$failed" -ne 0 ] || return 0
     [ "$status" -ne 124 ] || echo "     stopped after $limit s"
-    tail -n 80 "$log" | sed 's/^/     | /'
+    tail -n 50 "$log" | sed 's/^/     | /'
     echo "     whole log: ${log#"$root"/}"
 }
 
@@ -101,8 +103,8 @@ stage_gcc() { build_dir build && unit_tests build; }
 stage_clang() { build_dir build-clang; }
 stage_negative() { test/negative/run.sh; }
 stage_tidy() { configure build-clang && check_tidy; }
-stage_cppcheck() { check_cppcheck; }
-stage_docs() { check_docs; }
+stage_cppcheck() { check_cppcheck src; }
+stage_docs() { check_docs docs; }
 stage_ndebug() { build_dir build-ndebug && unit_tests build-ndebug; }
 stage_asan() {
     export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1
@@ -119,5 +121,6 @@ stage_fault() { pytest_folder test/fault; }
 stage_load() { ./dev load short; }
 stage_fuzz() {
     build_fuzz
+    test/negative/must_fail.py 'deadly signal' build-fuzz/test/negative/planted_fuzz -seed=1 -runs=5000000
     tools/fuzz.py --build build-fuzz --seconds "${FUZZ_SECONDS:-10}" --count "$count_file"
 }

@@ -36,6 +36,7 @@ as_root() {
 
 # Name of this system, for messages.
 system_name() {
+    # shellcheck source=/dev/null
     (. /etc/os-release 2>/dev/null && echo "${PRETTY_NAME:-}") || uname -s
 }
 
@@ -71,8 +72,8 @@ explain_without_apt() {
 
 # Install Debian packages without starting the services some of them bring.
 apt_install() {
-    local policy=/usr/sbin/policy-rc.d unknown=() package status=0
-    say "$1: installing $(echo "${@:2}")"
+    local policy=/usr/sbin/policy-rc.d unknown=() package log status=0
+    say "$1: installing ${*:2}"
     shift
     as_root apt-get update -qq || die "apt-get update failed"
     for package in "$@"; do
@@ -86,12 +87,15 @@ apt_install() {
         printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
         as_root chmod 755 $policy
     fi
+    log=$(mktemp)
     as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "$@" >&2 || status=$?
+        apt-get install -y -q --no-install-recommends -o Dpkg::Use-Pty=0 "$@" >"$log" 2>&1 </dev/null || status=$?
     if [ -n "$(trap -p EXIT)" ]; then
         as_root rm -f $policy
         trap - EXIT
     fi
+    [ $status -eq 0 ] || cat "$log" >&2
+    rm -f "$log"
     [ $status -eq 0 ] || die "apt-get could not install: $*"
 }
 

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <uv.h>
+
+#include "gate.h"
+#include "gate/gate_internal.h"
+#include "gate/missing.h"
+#include "shop/shop.h"

@@ -1,0 +1,1 @@
+/* A source that does not say under which licence it is. */
