@@ -59,8 +59,8 @@ inside() {
         mount -t proc proc "$1/proc"
         mount --rbind /dev "$1/dev"
         mount -t tmpfs tmpfs "$1/tmp"
-        exec chroot "$1" /usr/bin/env -i "${@:3}"
-    ' - "$dir" "" HOME=/root TERM=dumb LANG=C.UTF-8 \
+        exec chroot "$1" /usr/bin/env -i "${@:2}"
+    ' - "$dir" HOME=/root TERM=dumb LANG=C.UTF-8 \
         PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "${keep[@]}" \
         bash -c "cd $home && $*"
 }

@@ -94,5 +94,14 @@ for stale in config metrics; do
     must_fail "docs/$stale.md" '-a row that no table has' bash -c ". tools/dev/lint.sh && check_docs '$scratch/docs'"
 done
 
+# Another system: no apt-get, and nothing of what the build needs.
+mkdir -p "$scratch/bin"
+for tool in bash dirname uname id; do ln -s "$(command -v $tool)" "$scratch/bin/$tool"; done
+must_fail "a system without apt-get" "missing: libuv's headers" \
+    env PATH="$scratch/bin" bash dev run
+must_fail "an unknown verb" "no verb 'biuld'" ./dev biuld
+must_fail "an unknown stage" "no stage 'uint'" ./dev ci uint
+must_fail "what comes later" 'sim comes later' ./dev sim
+
 echo "$passed $failed" >"${count_file:-/dev/null}"
 [ "$failed" -eq 0 ]

@@ -60,7 +60,14 @@ ci_stage() {
     local name=$1 limit=$2 log=$logs/$1.log count=$logs/$1.count start=$SECONDS status=0 word=ok
     rm -f "$count"
     export count_file=$count
-    timeout -k 10 "$limit" ./dev ci-stage "$name" >"$log" 2>&1 </dev/null || status=$?
+    # In a process group of its own, which `timeout` ends as a whole, and so does an interrupt.
+    set -m
+    timeout -k 10 "$limit" ./dev ci-stage "$name" >"$log" 2>&1 </dev/null &
+    set +m
+    # shellcheck disable=SC2064 # this stage's process
+    trap "kill -TERM $! 2>/dev/null; exit 130" INT TERM
+    wait $! || status=$?
+    trap - INT TERM
     seconds=$((SECONDS - start))
     if ! read -r passed failed 2>/dev/null <"$count"; then
         passed=$((status == 0 ? 1 : 0)) failed=0

