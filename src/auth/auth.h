@@ -41,7 +41,8 @@ enum auth_result {
  * leeway_ms  clocks may differ by this much
  * ERR_INVALID: shorter than AUTH_SECRET_BYTES_MIN. ERR_NOMEM.
  */
-enum err auth_keys_new(struct str secret, int64_t leeway_ms, struct auth_keys **ret_keys) MUST_CHECK;
+enum err auth_keys_new(struct str secret, int64_t leeway_ms,
+                       struct auth_keys **ret_keys) MUST_CHECK;
 struct auth_keys *auth_keys_free(struct auth_keys *keys);
 
 /* capacity: tokens at most, rounded up to a power of two. NULL when there is no memory. */

@@ -27,13 +27,13 @@
 #include "base/str.h"
 
 /* What became of a member that may be missing; `<member>_is` beside the member. */
-enum json_presence { JSON_ABSENT, JSON_NULL, JSON_VALUE };
+enum json_presence { JSON_ABSENT, JSON_NULLED, JSON_GIVEN };
 
 /* C type of the member in brackets. */
 enum json_kind {
     JSON_KIND_INT64,   /* [int64_t] min..max; a real such as 1.0 is not an integer */
     JSON_KIND_BOOL,    /* [bool] */
-    JSON_KIND_STR,     /* [struct str] min..max bytes; UTF-8 without NUL */
+    JSON_KIND_STR,     /* [struct str] min..max characters (code points); UTF-8 without NUL */
     JSON_KIND_TIME,    /* [int64_t] wall ms; RFC 3339, written with the shop's offset */
     JSON_KIND_DATE,    /* [int64_t] days since 1970-01-01; "yyyy-MM-dd" */
     JSON_KIND_ENUM,    /* [any enum, int] a name of the row's value table, exact case */
@@ -44,11 +44,11 @@ enum json_kind {
 };
 
 enum json_flag {
-    JSON_FLAG_REQUIRED = 1, /* input: must be there, and not null */
-    JSON_FLAG_OPTIONAL = 2, /* `<member>_is` tells; not JSON_VALUE is written as null */
-    JSON_FLAG_NULLABLE = 4, /* null is allowed on input; never without OPTIONAL */
-    JSON_FLAG_OMIT = 8,     /* JSON_ABSENT is left out instead of written as null */
-    JSON_FLAG_LOOSE = 16,   /* int64: a decimal string or a real (rounded down) will do */
+    JSON_FLAG_REQUIRED = 1,   /* input: must be there, and not null */
+    JSON_FLAG_OPTIONAL = 2,   /* `<member>_is` tells; not JSON_GIVEN is written as null */
+    JSON_FLAG_NULLABLE = 4,   /* null is allowed on input; never without OPTIONAL */
+    JSON_FLAG_OMIT = 8,       /* JSON_ABSENT is left out instead of written as null */
+    JSON_FLAG_LOOSE = 16,     /* int64: a decimal string or a real (rounded down) will do */
     JSON_FLAG_UNPRINTED = 32, /* not part of the fingerprint */
 };
 
@@ -80,9 +80,8 @@ struct json_type {
 };
 
 struct json_error {
-    const char *member; /* path of the culprit, "items[2].quantity"; "" for the body itself */
-    const char *detail; /* one sentence without the name: "must be an integer" */
-    char text[160];     /* storage of both */
+    char member[64];  /* path of the culprit, "items[2].quantity"; "" for the body itself */
+    char detail[160]; /* the rest of the sentence: "must be an integer" */
 };
 
 /*
@@ -139,34 +138,34 @@ void json_fingerprint_end(const struct json_fingerprint *print,
     JSON_ROW_(tag, member, int64_t, JSON_KIND_INT64, name, min, max, about, example, __VA_ARGS__ | JSON_FLAG_LOOSE)
 #define JSON_BOOL(tag, member, name, about, example, ...) \
     JSON_ROW_(tag, member, bool, JSON_KIND_BOOL, name, 0, 1, about, example, __VA_ARGS__)
-#define JSON_STR(tag, member, name, bytes_min, bytes_max, about, example, ...) \
-    JSON_ROW_(tag, member, struct str, JSON_KIND_STR, name, bytes_min, bytes_max, about, example, __VA_ARGS__)
+#define JSON_STR(tag, member, name, chars_min, chars_max, about, example, ...) \
+    JSON_ROW_(tag, member, struct str, JSON_KIND_STR, name, chars_min, chars_max, about, example, __VA_ARGS__)
 #define JSON_TIME(tag, member, name, about, example, ...) \
     JSON_ROW_(tag, member, int64_t, JSON_KIND_TIME, name, JSON_TIME_MIN_MS, JSON_TIME_MAX_MS, about, example, __VA_ARGS__)
 #define JSON_DATE(tag, member, name, about, example, ...) \
     JSON_ROW_(tag, member, int64_t, JSON_KIND_DATE, name, JSON_DATE_MIN, JSON_DATE_MAX, about, example, __VA_ARGS__)
 /* names: static const struct json_name[] ended by { NULL, 0 } */
-#define JSON_ENUM(tag, member, name, names_, about, example, ...) \
+#define JSON_ENUM(tag, member, name, names_, about_, example_, ...) \
     { .prefix = ",\"" name "\":", .name_len = sizeof(name) - 1, .kind = JSON_KIND_ENUM, \
       .offset = JSON_OFFSET_(tag, member, _Generic(((struct tag *)0)->member, int: 1, unsigned: 1, default: 0)), \
-      .names = (names_), .about = (about), .example = (example), __VA_ARGS__ }
+      .names = (names_), .about = (about_), .example = (example_), __VA_ARGS__ }
 #define JSON_LITERAL(tag, member, name, about, example, ...) \
     JSON_ROW_(tag, member, struct str, JSON_KIND_LITERAL, name, 0, INT64_MAX, about, example, __VA_ARGS__)
 /* Of `struct of`, whose type was made with JSON_BODY(of, …) or JSON_ANSWER(of, …). */
-#define JSON_OBJECT(tag, member, name, of, about, ...) \
+#define JSON_OBJECT(tag, member, name, of, about_, ...) \
     { .prefix = ",\"" name "\":", .name_len = sizeof(name) - 1, .kind = JSON_KIND_OBJECT, \
       .offset = JSON_OFFSET_(tag, member, _Generic(((struct tag *)0)->member, struct of: 1, default: 0)), \
-      .type = &of##_json, .about = (about), __VA_ARGS__ }
-#define JSON_ARRAY(tag, member, name, of, count_min, count_max, about, ...) \
+      .type = &of##_json, .about = (about_), __VA_ARGS__ }
+#define JSON_ARRAY(tag, member, name, of, count_min, count_max, about_, ...) \
     { .prefix = ",\"" name "\":", .name_len = sizeof(name) - 1, .kind = JSON_KIND_ARRAY, \
       .offset = JSON_OFFSET_(tag, member, _Generic(((struct tag *)0)->member, \
                              struct of *: 1, const struct of *: 1, default: 0)), \
-      JSON_COUNT_(tag, member, count_min, count_max), .type = &of##_json, .about = (about), __VA_ARGS__ }
-#define JSON_STRS(tag, member, name, count_min, count_max, about, example_, ...) \
+      JSON_COUNT_(tag, member, count_min, count_max), .type = &of##_json, .about = (about_), __VA_ARGS__ }
+#define JSON_STRS(tag, member, name, count_min, count_max, about_, example_, ...) \
     { .prefix = ",\"" name "\":", .name_len = sizeof(name) - 1, .kind = JSON_KIND_STRS, \
       .offset = JSON_OFFSET_(tag, member, _Generic(((struct tag *)0)->member, \
                              struct str *: 1, const struct str *: 1, default: 0)), \
-      JSON_COUNT_(tag, member, count_min, count_max), .about = (about), .example = (example_), __VA_ARGS__ }
+      JSON_COUNT_(tag, member, count_min, count_max), .about = (about_), .example = (example_), __VA_ARGS__ }
 
 /*
  * The type of `struct tag` from `tag_rows`; write `static const` or `const` before it. A body is

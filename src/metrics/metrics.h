@@ -53,7 +53,7 @@ struct metrics_histogram {
     _Atomic uint64_t sum;
 };
 
-struct metrics;       /* of the process */
+struct metrics; /* of the process */
 struct metrics_route_slot;
 
 /* Of one thread; see metrics_internal.h for the rest. */
