@@ -36,10 +36,8 @@ missing_packages() {
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then
         "$@"
-    elif command -v sudo >/dev/null; then
-        sudo "$@"
     else
-        die "not root and no sudo here. Run this as root, then ./dev again: $*"
+        sudo "$@"
     fi
 }
 
@@ -47,6 +45,10 @@ as_root() {
 system_name() {
     # shellcheck source=/dev/null
     (. /etc/os-release 2>/dev/null && echo "${PRETTY_NAME:-}") || uname -s
+}
+
+has_library() {
+    pkg-config --exists "$1" 2>/dev/null
 }
 
 # Without apt nothing can be installed: go on if all is there already, else say what is not.
@@ -61,15 +63,15 @@ explain_without_apt() {
         pkg-config) command -v pkg-config >/dev/null || lacking+=(pkg-config) ;;
         nginx-light) command -v nginx >/dev/null || lacking+=(nginx) ;;
         python3-venv) python3 -c 'import venv' 2>/dev/null || lacking+=("python3 with venv") ;;
-        libuv1-dev) pkg-config --exists libuv || lacking+=("libuv's headers") ;;
-        libjansson-dev) pkg-config --exists jansson || lacking+=("jansson's headers") ;;
-        libcjose-dev) pkg-config --exists libcjose || pkg-config --exists cjose || lacking+=("cjose's headers") ;;
-        libssl-dev) pkg-config --exists libcrypto || lacking+=("OpenSSL's headers") ;;
-        libinih-dev) pkg-config --exists inih || lacking+=("inih's headers") ;;
-        libsqlite3-dev) pkg-config --exists sqlite3 || lacking+=("SQLite's headers") ;;
-        libcmocka-dev) pkg-config --exists cmocka || lacking+=("cmocka's headers") ;;
+        libuv1-dev) has_library libuv || lacking+=("libuv's headers") ;;
+        libjansson-dev) has_library jansson || lacking+=("jansson's headers") ;;
+        libcjose-dev) has_library libcjose || has_library cjose || lacking+=("cjose's headers") ;;
+        libssl-dev) has_library libcrypto || lacking+=("OpenSSL's headers") ;;
+        libinih-dev) has_library inih || lacking+=("inih's headers") ;;
+        libsqlite3-dev) has_library sqlite3 || lacking+=("SQLite's headers") ;;
+        libcmocka-dev) has_library cmocka || lacking+=("cmocka's headers") ;;
         node-llhttp)
-            [ -d /usr/share/llhttp ] || pkg-config --exists libllhttp || lacking+=("llhttp's sources or library") ;;
+            [ -d /usr/share/llhttp ] || has_library libllhttp || lacking+=("llhttp's sources or library") ;;
         esac
     done
     [ ${#lacking[@]} -eq 0 ] && return
@@ -83,6 +85,8 @@ apt_install() {
     local policy=/usr/sbin/policy-rc.d unknown=() package status=0
     say "$1: installing ${*:2}"
     shift
+    [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null ||
+        die "not root, and no sudo here. As root: apt-get update && apt-get install --no-install-recommends $*"
     as_root apt-get update -qq || die "apt-get update failed"
     for package in "$@"; do
         apt-cache show --no-all-versions "$package" >/dev/null 2>&1 || unknown+=("$package")
@@ -111,8 +115,9 @@ need_packages() {
         explain_without_apt "$@"
         return
     fi
-    mapfile -t lacking < <(missing_packages "$@")
-    [ ${#lacking[@]} -eq 0 ] || apt_install "$why" "${lacking[@]}"
+    lacking=$(missing_packages "$@")
+    # shellcheck disable=SC2086 # names are words
+    [ -z "$lacking" ] || apt_install "$why" $lacking
 }
 
 install_build() {
