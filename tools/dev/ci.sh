@@ -92,10 +92,12 @@ unit_tests() {
     return $status
 }
 
-# The pytest suite in a folder, counted by its cases. A skipped one has failed.
+# The pytest suite in a folder, counted by its cases. A skipped one has failed. DOORBUSTER names the
+# program under test, for a run by hand against another build.
 pytest_folder() {
     local status=0 report=$logs/$stage.xml
-    [ -x build/doorbuster ] || die "build/doorbuster is not there: ./dev ci gcc"
+    export DOORBUSTER=${DOORBUSTER:-$root/build/doorbuster}
+    [ -x "$DOORBUSTER" ] || die "$DOORBUSTER is not there: ./dev ci gcc"
     rm -f "$report"
     "$tools/venv/bin/python" -m pytest -c test/pytest.ini --rootdir test "$1" --junitxml "$report" || status=$?
     tools/tally.py junit "$report" >"$count_file"
