@@ -13,6 +13,7 @@
  * event, on the loop's own thread, and never from inside the call that asked for them.
  */
 #pragma once
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -63,3 +64,87 @@ struct loop_timer {
 /* Fires once, `after_ms` from now; starting a running timer moves it. ERR_NOMEM. */
 enum err loop_timer_start(struct loop *loop, struct loop_timer *timer, uint64_t after_ms) MUST_CHECK;
 void loop_timer_stop(struct loop_timer *timer); /* `run` will not be called; not running: no-op */
+
+/* ---- network: TCP over IPv4 and IPv6 ---- */
+
+struct loop_addr {
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    };
+};
+
+enum { LOOP_ADDR_TEXT_BYTES = 48 };
+
+/* `host` is a numeric address ("127.0.0.1", "::1", "[::1]") or "localhost" (127.0.0.1); names are
+ * never resolved here. ERR_INVALID: it is not one. */
+enum err loop_addr_parse(struct str host, uint16_t port, struct loop_addr *ret_addr) MUST_CHECK;
+/* The address without its port, into `out`. IPv4 in IPv6 comes out as IPv4. */
+struct str loop_addr_text(const struct loop_addr *addr, char out[LOOP_ADDR_TEXT_BYTES]);
+uint16_t loop_addr_port(const struct loop_addr *addr);
+bool loop_addr_is_loopback(const struct loop_addr *addr);
+socklen_t loop_addr_bytes(const struct loop_addr *addr);
+
+enum loop_io {
+    LOOP_IO_OK,    /* at least one byte went through */
+    LOOP_IO_AGAIN, /* not now: wait for the event */
+    LOOP_IO_EOF,   /* read: the peer sends nothing more, and may still be listening */
+    LOOP_IO_GONE,  /* the connection is broken */
+};
+
+/*
+ * A stream tells when it is ready; its owner then reads or writes, into its own memory. Nothing is
+ * queued here, so nothing here grows. The owner fills in the callbacks and keeps the object until
+ * on_closed.
+ */
+struct loop_stream {
+    void *impl; /* private; NULL while not open */
+    struct loop *loop;
+    /* There may be bytes, the end or an error: call loop_stream_read(). Again and again until that
+     * is done, or reading is stopped. */
+    void (*on_readable)(struct loop_stream *stream);
+    /* Once after loop_stream_wait_writable(). Also when the connection broke: writing tells. */
+    void (*on_writable)(struct loop_stream *stream);
+    /* After loop_connect() only. ERR_OK or ERR_UNAVAILABLE. */
+    void (*on_connected)(struct loop_stream *stream, enum err e);
+    /* After loop_stream_close(): the object is the owner's again. */
+    void (*on_closed)(struct loop_stream *stream);
+};
+
+enum loop_io loop_stream_read(struct loop_stream *stream, char *to, size_t room, size_t *ret_n);
+/* *ret_n may be less than `n`: then wait for on_writable. */
+enum loop_io loop_stream_write(struct loop_stream *stream, const char *from, size_t n,
+                               size_t *ret_n);
+void loop_stream_wait_writable(struct loop_stream *stream);
+/* Reading is on when a stream opens. Off is for back-pressure: it costs two system calls. */
+void loop_stream_read_stop(struct loop_stream *stream);
+void loop_stream_read_start(struct loop_stream *stream);
+void loop_stream_shutdown(struct loop_stream *stream); /* no more writes: the peer reads the end */
+/* At once, what the kernel has not sent yet still goes out. on_closed follows; no other does. */
+void loop_stream_close(struct loop_stream *stream);
+
+/* on_connected follows unless the answer is not ERR_OK: ERR_NOMEM, ERR_UNAVAILABLE (no descriptor,
+ * no route); the stream is then not open. */
+enum err loop_connect(struct loop *loop, struct loop_stream *stream, const struct loop_addr *addr)
+    MUST_CHECK;
+
+struct loop_listener {
+    void *impl; /* private */
+    struct loop *loop;
+    /* Somebody is there: answer a stream with its callbacks set, or NULL to turn them away. Reading
+     * is on when it returns; should the stream not open after all, its on_closed is called. */
+    struct loop_stream *(*on_connection)(struct loop_listener *listener,
+                                         const struct loop_addr *peer);
+    void (*on_closed)(struct loop_listener *listener);
+};
+
+/*
+ * Every loop has its own listener for the same address (SO_REUSEPORT). Port 0 is any free port;
+ * *ret_bound tells which. When descriptors run out, accepting pauses for a moment.
+ * ERR_NOMEM, ERR_CONFLICT (in use), ERR_INVALID (not an address of this machine), ERR_IO.
+ */
+enum err loop_listen(struct loop *loop, struct loop_listener *listener,
+                     const struct loop_addr *addr, struct loop_addr *ret_bound) MUST_CHECK;
+/* Connections that already wait are still handed over, then on_closed follows. */
+void loop_listener_close(struct loop_listener *listener);
