@@ -33,16 +33,11 @@ static enum err set_grow(struct id_set *set)
 /* The cell of `key`, made if it is not there. */
 static enum err cell_get(struct id_set *set, uint64_t key, struct id_cell **ret_cell)
 {
-    struct id_cell *cell = set->size ? cell_find(set, key) : NULL;
-
-    if (!cell || !cell->key) {
-        if ((set->used + 1) * 3 > set->size * 2) {
-            TRY(set_grow(set));
-            cell = cell_find(set, key);
-        }
-        cell->key = key;
-        set->used++;
-    }
+    if ((set->used + 1) * 3 > set->size * 2)
+        TRY(set_grow(set));
+    struct id_cell *cell = cell_find(set, key);
+    set->used += !cell->key;
+    cell->key = key;
     *ret_cell = cell;
     return ERR_OK;
 }

@@ -55,6 +55,8 @@ struct gate_ask {
     bool pending;      /* already: not stored yet, and joined with `token` */
     bool for_good;     /* sold out */
     enum gate_durability durability;
+
+    bool journalling; /* private */
 };
 
 /* A new token, unlike any other of this server. Any thread. */
@@ -113,10 +115,10 @@ enum err gate_rebuild_begin(struct gate *gate, int64_t coupon_id, int64_t epoch,
                             struct gate_rebuild **ret_rebuild) MUST_CHECK;
 /* ERR_CONFLICT: the user or the slot is there already; ERR_NOMEM. */
 enum err gate_rebuild_add(struct gate_rebuild *rebuild, int64_t slot, int64_t user_id) MUST_CHECK;
-/* A reservation that is not a row yet: pending. Replay of the journal does this. */
-enum err gate_rebuild_add_pending(struct gate_rebuild *rebuild, int64_t slot, int64_t user_id)
-    MUST_CHECK;
-/* `holders`: how many rows the ledger has; a different count is ERR_CORRUPT and nothing opens. */
+/*
+ * `holders`: how many rows the ledger has; a different count is ERR_CORRUPT and nothing opens.
+ * What the gate itself has remembered and the ledger does not have yet comes back as pending.
+ */
 enum err gate_rebuild_open(struct gate_rebuild *rebuild, int64_t holders) MUST_CHECK;
 struct gate_rebuild *gate_rebuild_free(struct gate_rebuild *rebuild); /* opened or given up */
 

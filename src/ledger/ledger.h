@@ -32,12 +32,14 @@ enum ledger_op {
     LEDGER_COUPON_EPOCH,  /* raise the epoch */
     LEDGER_USERS_CREATE,
     LEDGER_CLOCK_SET,     /* profile test */
+    LEDGER_LOAD_DATA_SET, /* how far the load-test data set is */
     LEDGER_OP_N,
 };
 
 /* Settling is writing, never looking: storing the same place twice is success twice. */
 struct ledger_place {
     int64_t coupon_id, user_id, slot;
+    int64_t uses; /* 0, but for load-test data */
 
     enum ledger_place_outcome {
         LEDGER_PLACE_STORED,
@@ -89,13 +91,17 @@ struct ledger_users_create {
     struct str username, email; /* of a single user; none: made from the id */
     bool refuse_taken;          /* a single user whose id exists is `taken`, not skipped */
 
-    int64_t created, next_user_id;
+    int64_t created;
     bool taken;
+
+    int64_t next_user_id, piece_created; /* private */
 };
 
 struct ledger_clock_set {
     int64_t offset_ms;
 };
+
+enum ledger_load_data { LEDGER_LOAD_DATA_NONE, LEDGER_LOAD_DATA_STARTED, LEDGER_LOAD_DATA_DONE };
 
 /* Idempotency: unique per user and operation, stored in the transaction of its effect. */
 struct ledger_key {
@@ -134,6 +140,7 @@ struct ledger_command {
         struct ledger_coupon_epoch coupon_epoch;
         struct ledger_users_create users_create;
         struct ledger_clock_set clock_set;
+        enum ledger_load_data load_data;
     };
 
     /* The caller sets it: nobody waits for this one, it may be kept back up to the linger time
@@ -142,7 +149,7 @@ struct ledger_command {
 
     /* Private to the ledger. */
     struct list node;
-    struct ledger_client *client;
+    struct ledger_client *client; /* NULL: somebody is blocked in ledger_run() */
     uint64_t queued_ns;
 };
 
@@ -155,6 +162,9 @@ void ledger_room_return(struct ledger_client *client);
 /* Uses up one place taken. `done` is called for certain, sooner or later. */
 void ledger_submit(struct ledger_client *client, struct ledger_command *command);
 void ledger_command_fini(struct ledger_command *command);
+/* The same and wait for it, without a client, a room or `done`: at start, or on a thread for such
+ * work, never on a loop. */
+void ledger_run(struct ledger *ledger, struct ledger_command *command);
 
 /* ---- reads of a few rows ---- */
 
@@ -162,7 +172,7 @@ enum ledger_read_op {
     LEDGER_READ_USER,
     LEDGER_READ_USERS_EXIST, /* which of 4,096 neighbouring ids exist */
     LEDGER_READ_HELD,        /* one user's coupon of one kind */
-    LEDGER_READ_HELD_LIST,   /* a page of one user's coupons, newest first */
+    LEDGER_READ_HELD_LIST,   /* all of one user's coupons, newest first; at most one of each kind */
     LEDGER_READ_WINNERS,     /* a page of one coupon's rows, by slot */
     LEDGER_READ_OP_N,
 };

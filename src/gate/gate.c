@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gate/gate.h"
+
+#include "gate/gate_backend.h"
+
+struct gate_client *gate_client_new(struct gate *gate, struct loop *loop)
+{
+    return gate->backend->client_new(gate, loop);
+}
+
+struct gate_client *gate_client_free(struct gate_client *client)
+{
+    return client ? client->gate->backend->client_free(client) : NULL;
+}
+
+uint64_t gate_token(struct gate *gate)
+{
+    return gate->backend->token(gate);
+}
+
+void gate_ask(struct gate_client *client, struct gate_ask *ask)
+{
+    client->gate->backend->ask(client, ask);
+}
+
+void gate_confirm(struct gate_client *client, const struct gate_entry *entry)
+{
+    client->gate->backend->confirm(client, entry);
+}
+
+bool gate_release(struct gate_client *client, const struct gate_entry *entry)
+{
+    return client->gate->backend->release(client, entry);
+}
+
+enum gate_outcome gate_move(struct gate_client *client, const struct gate_entry *entry,
+                            int64_t own_slot, int64_t *ret_slot)
+{
+    return client->gate->backend->move(client, entry, own_slot, ret_slot);
+}
+
+size_t gate_sweep(struct gate_client *client, uint64_t older_than_ms, struct gate_entry *ret_entries,
+                  size_t max)
+{
+    return client->gate->backend->sweep(client, older_than_ms, ret_entries, max);
+}
+
+enum err gate_set(struct gate *gate, int64_t coupon_id, const struct coupon_settings *settings)
+{
+    return gate->backend->set(gate, coupon_id, settings);
+}
+
+void gate_close(struct gate *gate, int64_t coupon_id)
+{
+    gate->backend->close(gate, coupon_id);
+}
+
+void gate_reopen(struct gate *gate, int64_t coupon_id)
+{
+    gate->backend->reopen(gate, coupon_id);
+}
+
+enum err gate_rebuild_begin(struct gate *gate, int64_t coupon_id, int64_t epoch,
+                            const struct coupon_settings *settings,
+                            struct gate_rebuild **ret_rebuild)
+{
+    return gate->backend->rebuild_begin(gate, coupon_id, epoch, settings, ret_rebuild);
+}
+
+enum err gate_rebuild_add(struct gate_rebuild *rebuild, int64_t slot, int64_t user_id)
+{
+    return rebuild->gate->backend->rebuild_add(rebuild, slot, user_id);
+}
+
+enum err gate_rebuild_open(struct gate_rebuild *rebuild, int64_t holders)
+{
+    return rebuild->gate->backend->rebuild_open(rebuild, holders);
+}
+
+struct gate_rebuild *gate_rebuild_free(struct gate_rebuild *rebuild)
+{
+    return rebuild ? rebuild->gate->backend->rebuild_free(rebuild) : NULL;
+}
+
+struct gate_status gate_status(struct gate *gate, int64_t coupon_id)
+{
+    return gate->backend->status(gate, coupon_id);
+}
+
+enum err gate_picture(struct gate *gate, int64_t coupon_id, struct gate_picture *ret_picture)
+{
+    return gate->backend->picture(gate, coupon_id, ret_picture);
+}
+
+int64_t gate_holding(struct gate *gate, int64_t coupon_id, int64_t user_id, bool *ret_pending)
+{
+    return gate->backend->holding(gate, coupon_id, user_id, ret_pending);
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What an implementation of the gate provides: the functions of gate.h, behind one table. */
+#pragma once
+#include "gate/gate.h"
+
+struct gate_backend {
+    struct gate_client *(*client_new)(struct gate *gate, struct loop *loop);
+    struct gate_client *(*client_free)(struct gate_client *client);
+    uint64_t (*token)(struct gate *gate);
+    void (*ask)(struct gate_client *client, struct gate_ask *ask);
+    void (*confirm)(struct gate_client *client, const struct gate_entry *entry);
+    bool (*release)(struct gate_client *client, const struct gate_entry *entry);
+    enum gate_outcome (*move)(struct gate_client *client, const struct gate_entry *entry,
+                              int64_t own_slot, int64_t *ret_slot);
+    size_t (*sweep)(struct gate_client *client, uint64_t older_than_ms,
+                    struct gate_entry *ret_entries, size_t max);
+    enum err (*set)(struct gate *gate, int64_t coupon_id, const struct coupon_settings *settings);
+    void (*close)(struct gate *gate, int64_t coupon_id);
+    void (*reopen)(struct gate *gate, int64_t coupon_id);
+    enum err (*rebuild_begin)(struct gate *gate, int64_t coupon_id, int64_t epoch,
+                              const struct coupon_settings *settings,
+                              struct gate_rebuild **ret_rebuild);
+    enum err (*rebuild_add)(struct gate_rebuild *rebuild, int64_t slot, int64_t user_id);
+    enum err (*rebuild_open)(struct gate_rebuild *rebuild, int64_t holders);
+    struct gate_rebuild *(*rebuild_free)(struct gate_rebuild *rebuild);
+    struct gate_status (*status)(struct gate *gate, int64_t coupon_id);
+    enum err (*picture)(struct gate *gate, int64_t coupon_id, struct gate_picture *ret_picture);
+    int64_t (*holding)(struct gate *gate, int64_t coupon_id, int64_t user_id, bool *ret_pending);
+};
+
+/* First member of every implementation's own struct. */
+struct gate {
+    const struct gate_backend *backend;
+};
+struct gate_client {
+    struct gate *gate;
+};
+struct gate_rebuild {
+    struct gate *gate;
+};

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ledger/ledger.h"
+
+#include "ledger/ledger_backend.h"
+
+struct ledger_client *ledger_client_new(struct ledger *ledger, struct loop *loop)
+{
+    return ledger->backend->client_new(ledger, loop);
+}
+
+struct ledger_client *ledger_client_free(struct ledger_client *client)
+{
+    return client ? client->ledger->backend->client_free(client) : NULL;
+}
+
+bool ledger_room_take(struct ledger_client *client)
+{
+    return client->ledger->backend->room_take(client);
+}
+
+void ledger_room_return(struct ledger_client *client)
+{
+    client->ledger->backend->room_return(client);
+}
+
+void ledger_submit(struct ledger_client *client, struct ledger_command *command)
+{
+    client->ledger->backend->submit(client, command);
+}
+
+void ledger_command_fini(struct ledger_command *command)
+{
+    buf_fini(&command->answer);
+}
+
+void ledger_run(struct ledger *ledger, struct ledger_command *command)
+{
+    ledger->backend->run(ledger, command);
+}
+
+void ledger_read(struct ledger_client *client, struct ledger_read *read)
+{
+    client->ledger->backend->read(client, read);
+}
+
+enum err ledger_scan_coupons(struct ledger *ledger,
+                             bool (*each)(void *context, const struct coupon *coupon),
+                             void *context)
+{
+    return ledger->backend->scan_coupons(ledger, each, context);
+}
+
+enum err ledger_scan_rows(struct ledger *ledger, struct ledger_scan *scan)
+{
+    return ledger->backend->scan_rows(ledger, scan);
+}
+
+struct ledger_stats ledger_stats(struct ledger *ledger)
+{
+    return ledger->backend->stats(ledger);
+}
+
+void ledger_fault_set(struct ledger *ledger, bool on)
+{
+    ledger->backend->fault_set(ledger, on);
+}

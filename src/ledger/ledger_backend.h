@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What an implementation of the ledger provides: the functions of ledger.h, behind one table. */
+#pragma once
+#include "ledger/ledger.h"
+
+struct ledger_backend {
+    struct ledger_client *(*client_new)(struct ledger *ledger, struct loop *loop);
+    struct ledger_client *(*client_free)(struct ledger_client *client);
+    bool (*room_take)(struct ledger_client *client);
+    void (*room_return)(struct ledger_client *client);
+    void (*submit)(struct ledger_client *client, struct ledger_command *command);
+    void (*run)(struct ledger *ledger, struct ledger_command *command);
+    void (*read)(struct ledger_client *client, struct ledger_read *read);
+    enum err (*scan_coupons)(struct ledger *ledger,
+                             bool (*each)(void *context, const struct coupon *coupon),
+                             void *context);
+    enum err (*scan_rows)(struct ledger *ledger, struct ledger_scan *scan);
+    struct ledger_stats (*stats)(struct ledger *ledger);
+    void (*fault_set)(struct ledger *ledger, bool on);
+};
+
+/* First member of every implementation's own struct. */
+struct ledger {
+    const struct ledger_backend *backend;
+};
+struct ledger_client {
+    struct ledger *ledger;
+};

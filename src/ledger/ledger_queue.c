@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ledger/ledger_queue.h"
+
+#include <time.h>
+
+#include "base/clock.h"
+
+void ledger_queue_init(struct ledger_queue *queue, size_t room_max, uint64_t age_max_ms,
+                       uint64_t linger_ms)
+{
+    pthread_condattr_t attr;
+
+    *queue = (struct ledger_queue){ .room_max = room_max,
+                                    .age_max_ns = age_max_ms * 1000000,
+                                    .linger_ns = linger_ms * 1000000 };
+    pthread_mutex_init(&queue->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&queue->wake, &attr);
+    pthread_condattr_destroy(&attr);
+    list_init(&queue->commands);
+}
+
+void ledger_queue_fini(struct ledger_queue *queue)
+{
+    pthread_cond_destroy(&queue->wake);
+    pthread_mutex_destroy(&queue->lock);
+}
+
+bool ledger_queue_room_take(struct ledger_queue *queue)
+{
+    uint64_t oldest_ns = atomic_load_explicit(&queue->oldest_ns, memory_order_relaxed);
+
+    if (oldest_ns) {
+        uint64_t now_ns = clock_mono_ns();
+        if (now_ns > oldest_ns && now_ns - oldest_ns > queue->age_max_ns)
+            return false;
+    }
+    if (atomic_fetch_add_explicit(&queue->room_taken, 1, memory_order_relaxed) < queue->room_max)
+        return true;
+    ledger_queue_room_return(queue, 1);
+    return false;
+}
+
+void ledger_queue_room_return(struct ledger_queue *queue, size_t count)
+{
+    atomic_fetch_sub_explicit(&queue->room_taken, count, memory_order_relaxed);
+}
+
+static void oldest_update(struct ledger_queue *queue)
+{
+    uint64_t oldest_ns = 0;
+
+    if (!list_empty(&queue->commands))
+        oldest_ns = CONTAINER_OF(queue->commands.next, struct ledger_command, node)->queued_ns;
+    atomic_store_explicit(&queue->oldest_ns, oldest_ns, memory_order_relaxed);
+}
+
+void ledger_queue_push(struct ledger_queue *queue, struct list *commands)
+{
+    struct ledger_command *command;
+    uint64_t now_ns = clock_mono_ns();
+    size_t count = 0, awaited = 0;
+
+    LIST_FOREACH (command, commands, struct ledger_command, node) {
+        command->queued_ns = now_ns;
+        count++;
+        awaited += !command->unawaited;
+    }
+    pthread_mutex_lock(&queue->lock);
+    list_splice(&queue->commands, commands);
+    queue->length += count;
+    queue->awaited += awaited;
+    if (atomic_load_explicit(&queue->oldest_ns, memory_order_relaxed) == 0)
+        oldest_update(queue);
+    bool wake = queue->writer_sleeps && (queue->awaited > 0 || queue->length == count);
+    pthread_mutex_unlock(&queue->lock);
+    if (wake)
+        pthread_cond_signal(&queue->wake);
+}
+
+/* When the batch may start: 0 for now, UINT64_MAX for not before a command comes. */
+static uint64_t batch_due_ns(const struct ledger_queue *queue, uint64_t now_ns)
+{
+    if (queue->length == 0)
+        return queue->stopping ? 0 : UINT64_MAX;
+    if (queue->awaited > 0 || queue->stopping || now_ns - queue->batch_end_ns >= queue->linger_ns)
+        return 0;
+    uint64_t due_ns = CONTAINER_OF(queue->commands.next, struct ledger_command, node)->queued_ns +
+                      queue->linger_ns;
+    return due_ns <= now_ns ? 0 : due_ns;
+}
+
+static void sleep_until(struct ledger_queue *queue, uint64_t due_ns)
+{
+    queue->writer_sleeps = true;
+    if (due_ns == UINT64_MAX) {
+        pthread_cond_wait(&queue->wake, &queue->lock);
+    } else {
+        struct timespec until = { .tv_sec = (time_t)(due_ns / 1000000000u),
+                                  .tv_nsec = (long)(due_ns % 1000000000u) };
+        pthread_cond_timedwait(&queue->wake, &queue->lock, &until);
+    }
+    queue->writer_sleeps = false;
+}
+
+size_t ledger_queue_take(struct ledger_queue *queue, struct list *ret_batch, size_t batch_max)
+{
+    size_t count = 0;
+    uint64_t due_ns;
+
+    pthread_mutex_lock(&queue->lock);
+    while ((due_ns = batch_due_ns(queue, clock_mono_ns())) != 0)
+        sleep_until(queue, due_ns);
+    while (count < batch_max && !list_empty(&queue->commands)) {
+        struct list *node = queue->commands.next;
+        list_remove(node);
+        list_append(ret_batch, node);
+        queue->awaited -= !CONTAINER_OF(node, struct ledger_command, node)->unawaited;
+        count++;
+    }
+    queue->length -= count;
+    pthread_mutex_unlock(&queue->lock);
+    return count;
+}
+
+void ledger_queue_batch_done(struct ledger_queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    queue->batch_end_ns = clock_mono_ns();
+    oldest_update(queue);
+    pthread_mutex_unlock(&queue->lock);
+}
+
+void ledger_queue_stop(struct ledger_queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    queue->stopping = true;
+    pthread_mutex_unlock(&queue->lock);
+    pthread_cond_signal(&queue->wake);
+}
+
+struct ledger_stats ledger_queue_stats(struct ledger_queue *queue)
+{
+    uint64_t oldest_ns = atomic_load_explicit(&queue->oldest_ns, memory_order_relaxed);
+    uint64_t now_ns = clock_mono_ns();
+    struct ledger_stats stats = { 0 };
+
+    pthread_mutex_lock(&queue->lock);
+    stats.queue_length = queue->length;
+    pthread_mutex_unlock(&queue->lock);
+    stats.oldest_wait_ms = oldest_ns && now_ns > oldest_ns ? (now_ns - oldest_ns) / 1000000 : 0;
+    return stats;
+}

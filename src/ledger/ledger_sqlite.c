@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ledger/ledger_sqlite.h"
+
+#include <stdio.h>
+#include <sys/random.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "ledger/ledger_sqlite_internal.h"
+#include "ledger/migrations.h"
+
+static struct sqlite_ledger *self(struct ledger *ledger)
+{
+    return CONTAINER_OF(ledger, struct sqlite_ledger, base);
+}
+
+static struct sqlite_client *self_client(struct ledger_client *client)
+{
+    return CONTAINER_OF(client, struct sqlite_client, base);
+}
+
+/* ---- the store's stamp and migrations ---- */
+
+static void copy_text(char *out, size_t out_bytes, struct str text)
+{
+    size_t n = MIN(text.len, out_bytes - 1);
+
+    if (n)
+        memcpy(out, text.ptr, n);
+    out[n] = '\0';
+}
+
+static enum err stamp_read(sqlite3 *db, struct ledger_stamp *stamp)
+{
+    sqlite3_stmt *stmt;
+
+    TRY(sqlite_db_prepare(
+        db, "SELECT database_id, profile, time_zone, clock_offset_ms, load_data FROM store", &stmt));
+    int code = sqlite3_step(stmt);
+    bool whole = code == SQLITE_ROW && sqlite3_column_bytes(stmt, 0) == LEDGER_DATABASE_ID_BYTES;
+    if (whole) {
+        memcpy(stamp->database_id, sqlite3_column_blob(stmt, 0), LEDGER_DATABASE_ID_BYTES);
+        copy_text(stamp->profile, sizeof stamp->profile, sqlite_db_text(stmt, 1));
+        copy_text(stamp->time_zone, sizeof stamp->time_zone, sqlite_db_text(stmt, 2));
+        stamp->clock_offset_ms = sqlite3_column_int64(stmt, 3);
+        stamp->load_data = (enum ledger_load_data)sqlite3_column_int64(stmt, 4);
+    }
+    sqlite3_finalize(stmt);
+    return whole ? ERR_OK : code == SQLITE_ROW || code == SQLITE_DONE ? ERR_CORRUPT :
+                                                                        sqlite_db_err(code);
+}
+
+static sqlite3 *db_close(sqlite3 *db)
+{
+    return sqlite_db_close(db);
+}
+DEFINE_CLEANUP(sqlite3, db_close)
+
+enum err ledger_sqlite_stamp(const char *path, struct ledger_stamp *ret_stamp)
+{
+    CLEANUP(db_closep) sqlite3 *db = NULL;
+    struct ledger_stamp stamp = { .latest = (int64_t)migrations_count };
+
+    TRY(sqlite_db_open(path, SQLITE_AT_REST, &db));
+    TRY(sqlite_db_level(db, &stamp.level));
+    if (stamp.level > 0)
+        TRY(stamp_read(db, &stamp));
+    *ret_stamp = stamp;
+    return ERR_OK;
+}
+
+static enum err stamp_write(sqlite3 *db, const char *profile, const char *time_zone)
+{
+    uint8_t database_id[LEDGER_DATABASE_ID_BYTES];
+    sqlite3_stmt *stmt;
+
+    if (getrandom(database_id, sizeof database_id, 0) != (ssize_t)sizeof database_id)
+        return ERR_IO;
+    TRY(sqlite_db_prepare(db,
+                          "INSERT INTO store (one, database_id, profile, time_zone)"
+                          " VALUES (1, ?, ?, ?) ON CONFLICT DO NOTHING",
+                          &stmt));
+    sqlite3_bind_blob(stmt, 1, database_id, sizeof database_id, SQLITE_STATIC);
+    sqlite3_bind_text(stmt, 2, profile, -1, SQLITE_STATIC);
+    sqlite3_bind_text(stmt, 3, time_zone, -1, SQLITE_STATIC);
+    return sqlite_db_run(stmt);
+}
+
+enum err ledger_sqlite_migrate(const char *path, const char *profile, const char *time_zone,
+                               int64_t *ret_applied)
+{
+    CLEANUP(db_closep) sqlite3 *db = NULL;
+    int64_t level;
+
+    TRY(sqlite_db_open(path, SQLITE_WRITER, &db));
+    TRY(sqlite_db_level(db, &level));
+    if (level > (int64_t)migrations_count)
+        return ERR_CONFLICT;
+    TRY(sqlite_db_migrate(db, migrations, migrations_count, ret_applied));
+    return stamp_write(db, profile, time_zone);
+}
+
+void ledger_sqlite_migrations(bool (*each)(void *context, int64_t number, const char *name),
+                              void *context)
+{
+    for (size_t i = 0; i < migrations_count; i++)
+        if (!each(context, migrations[i].number, migrations[i].name))
+            return;
+}
+
+/* ---- commands ---- */
+
+static bool room_take(struct ledger_client *client)
+{
+    return ledger_queue_room_take(&self(client->ledger)->queue);
+}
+
+static void room_return(struct ledger_client *client)
+{
+    ledger_queue_room_return(&self(client->ledger)->queue, 1);
+}
+
+static void submit(struct ledger_client *client, struct ledger_command *command)
+{
+    command->client = client;
+    list_append(&self_client(client)->outbox, &command->node);
+}
+
+static bool outbox_send(struct loop_hook *hook)
+{
+    struct sqlite_client *client = CONTAINER_OF(hook, struct sqlite_client, hook);
+
+    if (!list_empty(&client->outbox))
+        ledger_queue_push(&self(client->base.ledger)->queue, &client->outbox);
+    return false;
+}
+
+static void inbox_deliver(struct loop_task *task)
+{
+    struct sqlite_client *client = CONTAINER_OF(task, struct sqlite_client, delivery);
+    struct list arrived;
+
+    list_init(&arrived);
+    pthread_mutex_lock(&client->lock);
+    list_splice(&arrived, &client->inbox);
+    client->delivery_sent = false;
+    pthread_mutex_unlock(&client->lock);
+    while (!list_empty(&arrived)) {
+        struct list *node = arrived.next;
+        list_remove(node);
+        struct ledger_command *command = CONTAINER_OF(node, struct ledger_command, node);
+        command->done(command);
+    }
+}
+
+struct blocked_run {
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool done;
+};
+
+/* One blocked run at a time: administration only, so the wait is nobody's hot path. */
+static pthread_mutex_t run_turn = PTHREAD_MUTEX_INITIALIZER;
+static struct blocked_run run_state = { .lock = PTHREAD_MUTEX_INITIALIZER,
+                                        .wake = PTHREAD_COND_INITIALIZER };
+
+static void run_done(struct ledger_command *command)
+{
+    (void)command;
+    pthread_mutex_lock(&run_state.lock);
+    run_state.done = true;
+    pthread_cond_signal(&run_state.wake);
+    pthread_mutex_unlock(&run_state.lock);
+}
+
+static void run(struct ledger *ledger, struct ledger_command *command)
+{
+    struct sqlite_ledger *sqlite = self(ledger);
+    struct list commands;
+
+    list_init(&commands);
+    list_append(&commands, &command->node);
+    command->client = NULL;
+    command->done = run_done;
+    pthread_mutex_lock(&run_turn);
+    run_state.done = false;
+    atomic_fetch_add_explicit(&sqlite->queue.room_taken, 1, memory_order_relaxed);
+    ledger_queue_push(&sqlite->queue, &commands);
+    pthread_mutex_lock(&run_state.lock);
+    while (!run_state.done)
+        pthread_cond_wait(&run_state.wake, &run_state.lock);
+    pthread_mutex_unlock(&run_state.lock);
+    pthread_mutex_unlock(&run_turn);
+}
+
+static struct ledger_stats stats(struct ledger *ledger)
+{
+    return ledger_queue_stats(&self(ledger)->queue);
+}
+
+static void fault_set(struct ledger *ledger, bool on)
+{
+    atomic_store_explicit(&self(ledger)->fault, on, memory_order_relaxed);
+}
+
+/* ---- clients, open, close ---- */
+
+static struct ledger_client *client_free(struct ledger_client *base)
+{
+    struct sqlite_client *client = self_client(base);
+
+    ASSERT(list_empty(&client->outbox) && list_empty(&client->inbox));
+    loop_hook_remove(&client->hook);
+    sqlite_db_close(client->db);
+    pthread_mutex_destroy(&client->lock);
+    return mem_free(client);
+}
+
+static struct ledger_client *client_new(struct ledger *ledger, struct loop *loop)
+{
+    struct sqlite_client *client = mem_alloc(sizeof *client);
+
+    if (!client)
+        return NULL;
+    client->base.ledger = ledger;
+    client->loop = loop;
+    list_init(&client->outbox);
+    list_init(&client->inbox);
+    client->hook.run = outbox_send;
+    client->delivery.run = inbox_deliver;
+    pthread_mutex_init(&client->lock, NULL);
+    if (ledger_sqlite_read_open(client) != ERR_OK) {
+        sqlite_db_close(client->db);
+        pthread_mutex_destroy(&client->lock);
+        return mem_free(client);
+    }
+    loop_hook_add(loop, &client->hook);
+    return &client->base;
+}
+
+static const struct ledger_backend sqlite_backend = {
+    .client_new = client_new,
+    .client_free = client_free,
+    .room_take = room_take,
+    .room_return = room_return,
+    .submit = submit,
+    .run = run,
+    .read = ledger_sqlite_read,
+    .scan_coupons = ledger_sqlite_scan_coupons,
+    .scan_rows = ledger_sqlite_scan_rows,
+    .stats = stats,
+    .fault_set = fault_set,
+};
+
+struct ledger *ledger_sqlite_free(struct ledger *ledger)
+{
+    if (ledger) {
+        struct sqlite_ledger *sqlite = self(ledger);
+        ASSERT(!sqlite->writer_runs);
+        ledger_rows_fini(&sqlite->rows);
+        sqlite_db_close(sqlite->db);
+        if (sqlite->queue.room_max)
+            ledger_queue_fini(&sqlite->queue);
+        mem_free(sqlite->path);
+        mem_free(sqlite);
+    }
+    return NULL;
+}
+DEFINE_CLEANUP(struct ledger, ledger_sqlite_free)
+
+static struct ledger *ledger_alloc(const char *path, enum sqlite_mode scan_mode)
+{
+    struct sqlite_ledger *sqlite = mem_alloc(sizeof *sqlite);
+
+    if (!sqlite)
+        return NULL;
+    sqlite->base.backend = &sqlite_backend;
+    sqlite->scan_mode = scan_mode;
+    sqlite->path = mem_alloc(strlen(path) + 1);
+    if (!sqlite->path)
+        return mem_free(sqlite);
+    strcpy(sqlite->path, path);
+    return &sqlite->base;
+}
+
+enum err ledger_sqlite_open_at_rest(const char *path, struct ledger **ret_ledger)
+{
+    *ret_ledger = ledger_alloc(path, SQLITE_AT_REST);
+    return *ret_ledger ? ERR_OK : ERR_NOMEM;
+}
+
+enum err ledger_sqlite_open(const struct ledger_sqlite_options *options,
+                            struct ledger **ret_ledger)
+{
+    CLEANUP(ledger_sqlite_freep) struct ledger *ledger = ledger_alloc(options->path, SQLITE_READER);
+
+    if (!ledger)
+        return ERR_NOMEM;
+    struct sqlite_ledger *sqlite = self(ledger);
+    sqlite->options = *options;
+    ledger_queue_init(&sqlite->queue, options->queue_max, options->queue_age_max_ms,
+                      options->reserve_linger_ms);
+    TRY(ledger_rows_init(&sqlite->rows, options->batch_max));
+    TRY(sqlite_db_open(sqlite->path, SQLITE_WRITER, &sqlite->db));
+    TRY(ledger_sqlite_prepare(sqlite));
+    if (pthread_create(&sqlite->writer, NULL, ledger_sqlite_writer, sqlite) != 0)
+        return ERR_NOMEM;
+    sqlite->writer_runs = true;
+    *ret_ledger = TAKE(ledger);
+    return ERR_OK;
+}
+
+void ledger_sqlite_stop(struct ledger *ledger)
+{
+    struct sqlite_ledger *sqlite = self(ledger);
+
+    if (!sqlite->writer_runs)
+        return;
+    ledger_queue_stop(&sqlite->queue);
+    pthread_join(sqlite->writer, NULL);
+    sqlite->writer_runs = false;
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The writer: one batch, one transaction. A batch that fails for an unexpected reason is run again
+ * command by command, so that one poisoned command harms nobody else. An error of COMMIT itself,
+ * other than a full disk, leaves open whether the commit happened: a failed fsync, for one, hides
+ * the rows from this process and shows them to the next. Then nothing definite is answered and
+ * nothing more is written; the process ends and recovers at its next start.
+ */
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "ledger/ledger_sqlite_internal.h"
+
+enum { CHECKPOINT_PAGES = 4000 };
+
+static enum err commit(struct sqlite_ledger *ledger)
+{
+    int code = sqlite3_step(ledger->stmt.commit);
+
+    sqlite3_reset(ledger->stmt.commit);
+    switch (code & 0xFF) {
+    case SQLITE_DONE:
+        return ERR_OK;
+    case SQLITE_FULL: /* while writing, before the commit record */
+    case SQLITE_BUSY:
+        LOG(LOG_WARN, "commit refused", LOG_INT("code", code),
+            LOG_CSTR("message", sqlite3_errmsg(ledger->db)));
+        return ERR_UNAVAILABLE;
+    default:
+        LOG(LOG_ERROR, "commit uncertain", LOG_INT("code", code),
+            LOG_CSTR("message", sqlite3_errmsg(ledger->db)));
+        return ERR_UNCERTAIN;
+    }
+}
+
+static enum err batch_write(struct sqlite_ledger *ledger, struct list *batch)
+{
+    TRY(sqlite_db_run(ledger->stmt.begin));
+    ledger_rows_collect(&ledger->rows, batch, clock_wall_ms());
+    TRY(ledger_sqlite_load(ledger));
+    TRY(ledger_decide(&ledger->rows, batch));
+    TRY(ledger_sqlite_store(ledger, batch));
+    return commit(ledger);
+}
+
+/* One transaction: on any error but ERR_UNCERTAIN, certainly nothing of it is there. */
+static enum err batch_try(struct sqlite_ledger *ledger, struct list *batch)
+{
+    if (ledger->broken || atomic_load_explicit(&ledger->fault, memory_order_relaxed))
+        return ERR_UNAVAILABLE;
+    enum err e = batch_write(ledger, batch);
+    if (e != ERR_OK && e != ERR_UNCERTAIN && !sqlite3_get_autocommit(ledger->db)) {
+        sqlite3_step(ledger->stmt.rollback);
+        sqlite3_reset(ledger->stmt.rollback);
+    }
+    if (e == ERR_UNCERTAIN || !sqlite3_get_autocommit(ledger->db)) {
+        ledger->broken = true;
+        return ERR_UNCERTAIN;
+    }
+    return e;
+}
+
+static void batch_set_err(struct list *batch, enum err e)
+{
+    struct ledger_command *command;
+
+    LIST_FOREACH (command, batch, struct ledger_command, node)
+        command->err = e;
+}
+
+static bool retry_may_help(enum err e)
+{
+    return e != ERR_OK && e != ERR_UNCERTAIN && e != ERR_UNAVAILABLE;
+}
+
+static void batch_retry_each(struct sqlite_ledger *ledger, struct list *batch)
+{
+    struct list todo, one;
+
+    list_init(&todo);
+    list_init(&one);
+    list_splice(&todo, batch);
+    while (!list_empty(&todo)) {
+        struct list *node = todo.next;
+        list_remove(node);
+        list_append(&one, node);
+        struct ledger_command *command = CONTAINER_OF(node, struct ledger_command, node);
+        enum err e = batch_try(ledger, &one);
+        command->err = retry_may_help(e) && e != ERR_NOMEM ? ERR_UNAVAILABLE : e;
+        if (ledger->options.metrics)
+            metrics_add(ledger->options.metrics, METRIC_ledger_retries, 1);
+        list_splice(batch, &one);
+    }
+}
+
+static void count_batch(struct sqlite_ledger *ledger, size_t count, uint64_t started_ns, enum err e)
+{
+    struct metrics_slot *metrics = ledger->options.metrics;
+
+    if (!metrics)
+        return;
+    metrics_observe(metrics, METRIC_ledger_batch_size, count);
+    metrics_observe_ns(metrics, METRIC_ledger_commit, clock_mono_ns() - started_ns);
+    if (e != ERR_OK)
+        metrics_add(metrics, METRIC_ledger_failures, 1);
+    if (e == ERR_UNCERTAIN)
+        metrics_add(metrics, METRIC_ledger_uncertain, count);
+}
+
+static void run_batch(struct sqlite_ledger *ledger, struct list *batch, size_t count)
+{
+    uint64_t started_ns = clock_mono_ns();
+    enum err e = batch_try(ledger, batch);
+
+    count_batch(ledger, count, started_ns, e);
+    if (retry_may_help(e)) {
+        LOG(LOG_WARN, "batch failed, retrying one by one", LOG_INT("commands", count),
+            LOG_CSTR("error", err_name(e)));
+        batch_retry_each(ledger, batch);
+    } else {
+        batch_set_err(batch, e);
+    }
+}
+
+/* Hands a command back to its loop. One wake-up for all that arrive before the loop looks. */
+static void deliver(struct ledger_command *command)
+{
+    struct sqlite_client *client =
+        CONTAINER_OF(command->client, struct sqlite_client, base);
+
+    pthread_mutex_lock(&client->lock);
+    list_append(&client->inbox, &command->node);
+    bool send = !client->delivery_sent;
+    client->delivery_sent = true;
+    pthread_mutex_unlock(&client->lock);
+    if (send)
+        loop_send(client->loop, &client->delivery);
+}
+
+/* Ranges of users go round again; the rest goes home. Returns how many are complete. */
+static size_t complete_batch(struct sqlite_ledger *ledger, struct list *batch)
+{
+    struct list again;
+    size_t complete = 0;
+
+    list_init(&again);
+    while (!list_empty(batch)) {
+        struct ledger_command *command = CONTAINER_OF(batch->next, struct ledger_command, node);
+        list_remove(&command->node);
+        if (command->op == LEDGER_USERS_CREATE && command->err == ERR_OK &&
+            !ledger_sqlite_users_committed(&command->users_create)) {
+            list_append(&again, &command->node);
+            continue;
+        }
+        complete++;
+        if (command->client)
+            deliver(command);
+        else
+            command->done(command);
+    }
+    if (!list_empty(&again))
+        ledger_queue_push(&ledger->queue, &again);
+    return complete;
+}
+
+/* Copies the WAL back between batches, where its failure harms nobody: it is tried again later. */
+static void checkpoint(struct sqlite_ledger *ledger)
+{
+    int pages = 0;
+
+    sqlite3_wal_checkpoint_v2(ledger->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &pages, NULL);
+    ledger->wal_pages = 0;
+}
+
+static int count_wal_pages(void *context, sqlite3 *db, const char *name, int pages)
+{
+    struct sqlite_ledger *ledger = context;
+
+    (void)db;
+    (void)name;
+    ledger->wal_pages = pages;
+    return SQLITE_OK;
+}
+
+void *ledger_sqlite_writer(void *context)
+{
+    struct sqlite_ledger *ledger = context;
+    struct list batch;
+    size_t count;
+    bool told = false;
+
+    list_init(&batch);
+    sqlite3_wal_hook(ledger->db, count_wal_pages, ledger);
+    while ((count = ledger_queue_take(&ledger->queue, &batch, ledger->options.batch_max)) > 0) {
+        run_batch(ledger, &batch, count);
+        size_t complete = complete_batch(ledger, &batch);
+        ledger_queue_room_return(&ledger->queue, complete);
+        ledger_queue_batch_done(&ledger->queue);
+        if (ledger->broken && !told) {
+            told = true;
+            ledger->options.on_uncertain(ledger->options.context);
+        }
+        if (ledger->wal_pages >= CHECKPOINT_PAGES && !ledger->broken)
+            checkpoint(ledger);
+        log_flush();
+    }
+    return NULL;
+}
