@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "json/json_bind.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include <cmocka.h>
 
 #include "base/clock.h"
 #include "base/mem.h"

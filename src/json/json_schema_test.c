@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "json/json_schema.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+
+#include <cmocka.h>
 
 struct item {
     int64_t quantity;
