@@ -45,7 +45,7 @@ struct metrics_route {
     const char *method, *uri; /* "POST", "/api/coupons/{id}/issue" */
 };
 
-enum { METRICS_BUCKETS = 18, METRICS_ROUTES_MAX = 256, METRICS_THREADS_MAX = 128 };
+enum { METRICS_BUCKETS = 19, METRICS_ROUTES_MAX = 256, METRICS_THREADS_MAX = 128 };
 
 /* Not cumulative; the last one is +Inf. `sum` in ns, or in what was observed. */
 struct metrics_histogram {
@@ -63,6 +63,7 @@ struct metrics_slot {
     struct metrics_histogram *histogram[METRIC_COUNT]; /* NULL where the row is none */
     struct metrics_route_slot *route;
     size_t route_count;
+    void *block; /* what was allocated */
 };
 
 /*
@@ -132,5 +133,7 @@ enum metrics_format metrics_negotiate(struct str accept);
 const char *metrics_content_type(enum metrics_format format);
 /* docs/metrics.md */
 void metrics_markdown(struct buf *buf);
-/* What is summed up of one counter, for tests and health. */
+/* Summed over all threads: a COUNTER or LEVEL; a cell of COUPON. */
 uint64_t metrics_read(const struct metrics *metrics, enum metric id);
+uint64_t metrics_read_coupon(const struct metrics *metrics, enum metrics_operation operation,
+                             enum metrics_outcome outcome);
