@@ -90,19 +90,41 @@ enum http_scan http_head_scan(struct http_scan_state *state, struct str bytes,
     }
 }
 
+/* Trailers are dropped, and so not given to llhttp: what it would refuse is refused here. */
+static bool are_fields(struct str lines)
+{
+    const char *end = lines.ptr + lines.len;
+
+    for (const char *at = lines.ptr; end - at > 2; at++) {
+        const char *name = at;
+        while (is_token_char((unsigned char)*at))
+            at++;
+        if (at == name || *at != ':')
+            return false;
+        for (; *at != '\r'; at++)
+            if (((unsigned char)*at < 0x20 && *at != '\t') || *at == 0x7F)
+                return false;
+        if (*++at != '\n')
+            return false;
+    }
+    return true;
+}
+
 enum http_scan http_trailer_scan(struct http_scan_state *state, struct str bytes,
                                  const struct http_head_limits *limits, size_t *ret_len)
 {
     /* As if the request line had been there, one byte before the first. */
     static const struct http_scan_state start = { .searched = 1, .line_start = 1, .fields_at = 1 };
+    struct str with_byte_before = { bytes.ptr - 1, bytes.len + 1 };
+    size_t n;
 
     if (state->fields_at == 0)
         *state = start;
-    enum http_scan verdict =
-        http_head_scan(state, (struct str){ bytes.ptr - 1, bytes.len + 1 }, limits, ret_len);
-    if (verdict == HTTP_SCAN_DONE)
-        --*ret_len;
-    return verdict;
+    enum http_scan verdict = http_head_scan(state, with_byte_before, limits, &n);
+    if (verdict != HTTP_SCAN_DONE)
+        return verdict;
+    *ret_len = n - 1;
+    return are_fields((struct str){ bytes.ptr, *ret_len }) ? HTTP_SCAN_DONE : HTTP_SCAN_MALFORMED;
 }
 
 /* ---- request line ---- */

@@ -38,7 +38,8 @@ struct http_scan_state {
  * are the head with its empty line. */
 enum http_scan http_head_scan(struct http_scan_state *state, struct str bytes,
                               const struct http_head_limits *limits, size_t *ret_len);
-/* The same for what follows the last chunk of a chunked body (RFC 9112, 7.1.2). */
+/* The same for what follows the last chunk of a chunked body (RFC 9112, 7.1.2). There is a byte
+ * before `bytes` in memory. */
 enum http_scan http_trailer_scan(struct http_scan_state *state, struct str bytes,
                                  const struct http_head_limits *limits, size_t *ret_len);
 

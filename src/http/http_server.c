@@ -111,8 +111,7 @@ static void sweep_drain(struct http_server *server)
         return;
     for (size_t i = 0; i < ARRAY_COUNT(quiet); i++)
         LIST_FOREACH (conn, &server->conns[quiet[i]], struct http_conn, node)
-            if (conn->in_len == conn->in_start &&
-                older(server, conn, server->options.drain_idle_ms))
+            if (conn->in_len == conn->in_start)
                 http_conn_close(conn);
 }
 
