@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -78,16 +79,16 @@ static void pool_fini(struct pool *pool)
     }
 }
 
-/* Outside json_parse() (other libraries use jansson, too) it has the heap. */
+/* Outside json_parse() jansson works for other libraries, which expect it on the heap. */
 static void *jansson_alloc(size_t size)
 {
-    return current_pool ? pool_alloc(current_pool, size) : mem_alloc(size);
+    return current_pool ? pool_alloc(current_pool, size) : malloc(size);
 }
 
 static void jansson_free(void *ptr)
 {
     if (!current_pool)
-        mem_free(ptr);
+        free(ptr);
 }
 
 /* Before main(), so that no thread can be inside jansson meanwhile. The seed is drawn here, too:
@@ -219,13 +220,8 @@ static enum err parse_int64(struct parse *parse, const struct path *path,
 
     if (json_is_integer(value)) {
         number = json_integer_value(value);
-    } else if (!(row->flags & JSON_FLAG_LOOSE)) {
-        return refuse(parse, path, "must be an integer");
-    } else if (json_is_string(value)) {
-        struct str text = { json_string_value(value), json_string_length(value) };
-        if (!str_parse_int64(text, &number))
-            return refuse(parse, path, "must be an integer");
-    } else if (json_is_real(value) && fabs(json_real_value(value)) < 9.0e18) {
+    } else if (row->flags & JSON_FLAG_LOOSE && json_is_real(value) &&
+               fabs(json_real_value(value)) < 9.0e18) {
         number = (int64_t)floor(json_real_value(value));
     } else {
         return refuse(parse, path, "must be an integer");

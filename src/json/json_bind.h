@@ -48,7 +48,7 @@ enum json_flag {
     JSON_FLAG_OPTIONAL = 2,   /* `<member>_is` tells; not JSON_GIVEN is written as null */
     JSON_FLAG_NULLABLE = 4,   /* null is allowed on input; never without OPTIONAL */
     JSON_FLAG_OMIT = 8,       /* JSON_ABSENT is left out instead of written as null */
-    JSON_FLAG_LOOSE = 16,     /* int64: a decimal string or a real (rounded down) will do */
+    JSON_FLAG_LOOSE = 16,     /* int64: a real, rounded down, will do */
     JSON_FLAG_UNPRINTED = 32, /* not part of the fingerprint */
 };
 
@@ -133,7 +133,7 @@ void json_fingerprint_end(const struct json_fingerprint *print,
 
 #define JSON_INT64(tag, member, name, min, max, about, example, ...) \
     JSON_ROW_(tag, member, int64_t, JSON_KIND_INT64, name, min, max, about, example, __VA_ARGS__)
-/* Also takes "42" and 42.0: for what other people's software writes. */
+/* Also takes 42.0 and 42.7, rounded down: for what other people's software writes. */
 #define JSON_INT64_LOOSE(tag, member, name, min, max, about, example, ...) \
     JSON_ROW_(tag, member, int64_t, JSON_KIND_INT64, name, min, max, about, example, __VA_ARGS__ | JSON_FLAG_LOOSE)
 #define JSON_BOOL(tag, member, name, about, example, ...) \
