@@ -192,7 +192,7 @@ static void settle(struct http_conn *conn)
     if (!is_reading(conn))
         return;
     if (!all_out) {
-        if (conn->state == HTTP_CONN_IDLE) /* else the 100 of a body: it goes out by and by */
+        if (conn->state == HTTP_CONN_IDLE) /* else the next request may arrive meanwhile */
             http_conn_move(conn, HTTP_CONN_FLUSH);
         return;
     }
@@ -219,6 +219,8 @@ static void on_writable(struct loop_stream *stream)
     } else if (conn->state == HTTP_CONN_STREAM && conn->drain_due) {
         conn->drain_due = false;
         conn->req.on_drain(&conn->req);
+    } else {
+        settle(conn);
     }
 }
 
@@ -405,8 +407,6 @@ static enum body read_chunks(struct http_conn *conn)
         return BODY_MORE;
     enum http_chunk verdict =
         http_chunks_decode(conn->chunks, conn->in + at, n, conn->in + at, &used, &made);
-    if (verdict == HTTP_CHUNK_MALFORMED)
-        return refuse_body(conn, HTTP_REFUSAL_MALFORMED);
     memmove(conn->in + at + made, conn->in + at + used, n - used);
     conn->in_len -= (uint32_t)(used - made);
     conn->body_len += (uint32_t)made;
@@ -414,6 +414,8 @@ static enum body read_chunks(struct http_conn *conn)
     /* Framing has a bound, too: a megabyte of chunk extensions is not a small body. */
     if (conn->body_len > limit || conn->raw_bytes > limit)
         return refuse_body(conn, HTTP_REFUSAL_BODY_TOO_LARGE);
+    if (verdict == HTTP_CHUNK_MALFORMED)
+        return refuse_body(conn, HTTP_REFUSAL_MALFORMED);
     if (verdict == HTTP_CHUNK_MORE)
         return BODY_MORE;
     conn->body_kind = HTTP_BODY_TRAILERS;

@@ -34,11 +34,8 @@ static enum http_scan end_of_line(struct http_scan_state *state, struct str line
     if (line.len == 0 || line.ptr[line.len - 1] != '\r')
         return HTTP_SCAN_MALFORMED;
     line.len--;
-    if (state->fields_at == 0) {
-        if (line.len > limits->request_line_max)
-            return HTTP_SCAN_LINE_TOO_LONG;
+    if (state->fields_at == 0)
         return line.len > 0 ? HTTP_SCAN_MORE : HTTP_SCAN_MALFORMED;
-    }
     if (line.len == 0) {
         *ret_done = true;
         return HTTP_SCAN_MORE;
@@ -50,13 +47,14 @@ static enum http_scan end_of_line(struct http_scan_state *state, struct str line
     return HTTP_SCAN_MORE;
 }
 
+/* `at` bytes are there and no further line end in them, but perhaps its CR. */
 static enum http_scan check_length(const struct http_scan_state *state, size_t at,
                                    const struct http_head_limits *limits)
 {
     if (state->fields_at == 0)
         return at > limits->request_line_max + 1 ? HTTP_SCAN_LINE_TOO_LONG : HTTP_SCAN_MORE;
-    return at - state->fields_at > limits->header_bytes_max ? HTTP_SCAN_HEADERS_TOO_LARGE
-                                                            : HTTP_SCAN_MORE;
+    return at - state->fields_at > limits->header_bytes_max + 1 ? HTTP_SCAN_HEADERS_TOO_LARGE
+                                                                : HTTP_SCAN_MORE;
 }
 
 enum http_scan http_head_scan(struct http_scan_state *state, struct str bytes,
@@ -75,9 +73,9 @@ enum http_scan http_head_scan(struct http_scan_state *state, struct str bytes,
         size_t at = (size_t)(newline - bytes.ptr);
         struct str line = { bytes.ptr + state->line_start, at - state->line_start };
         bool done = false;
-        enum http_scan verdict = end_of_line(state, line, limits, &done);
-        if (verdict == HTTP_SCAN_MORE && state->fields_at != 0)
-            verdict = check_length(state, at - 1, limits);
+        enum http_scan verdict = check_length(state, at, limits);
+        if (verdict == HTTP_SCAN_MORE)
+            verdict = end_of_line(state, line, limits, &done);
         if (verdict != HTTP_SCAN_MORE)
             return verdict;
         state->searched = state->line_start = (uint32_t)at + 1;
@@ -446,8 +444,6 @@ enum http_chunk http_chunks_decode(struct http_chunks *chunks, const char *from,
     *ret_used = n;
     if (e == HPE_OK)
         return HTTP_CHUNK_MORE;
-    if (e != HPE_PAUSED || !chunks->last)
-        return HTTP_CHUNK_MALFORMED;
     *ret_used = (size_t)(llhttp_get_error_pos(&chunks->parser) - from);
-    return HTTP_CHUNK_LAST;
+    return e == HPE_PAUSED && chunks->last ? HTTP_CHUNK_LAST : HTTP_CHUNK_MALFORMED;
 }

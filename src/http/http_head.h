@@ -78,6 +78,6 @@ enum http_chunk {
 };
 
 /* Decodes `n` bytes at `from` to `to`, which may overlap if to <= from. *ret_used of them were
- * consumed (all, but for LAST), *ret_made came out. */
+ * consumed (all, unless it is LAST or MALFORMED), *ret_made came out. */
 enum http_chunk http_chunks_decode(struct http_chunks *chunks, const char *from, size_t n, char *to,
                                    size_t *ret_used, size_t *ret_made);
