@@ -24,13 +24,12 @@ PRINTF_LIKE(2, 3) enum err config_refuse(struct config_error *error, const char 
     return ERR_INVALID;
 }
 
-/* A text that was proposed; defaults are literals. */
 static void wipe(struct config *config, size_t option)
 {
-    char *text = (char *)(uintptr_t)config->origin[option].text;
+    char *copy = config->origin[option].copy;
 
-    if (text && config->origin[option].source >= CONFIG_FROM_STORE)
-        explicit_bzero(text, strlen(text));
+    if (copy)
+        explicit_bzero(copy, strlen(copy));
 }
 
 enum err config_propose(struct config *config, size_t option, enum config_source source,
@@ -46,7 +45,7 @@ enum err config_propose(struct config *config, size_t option, enum config_source
     wipe(config, option);
     config->origin[option].source = (uint8_t)source;
     config->origin[option].line = line;
-    config->origin[option].text = copy;
+    config->origin[option].text = config->origin[option].copy = copy;
     return ERR_OK;
 }
 

@@ -76,6 +76,7 @@ struct config {
         uint8_t source; /* enum config_source */
         uint32_t line;  /* of the file */
         const char *text;
+        char *copy; /* the same, ours; NULL for a default */
     } origin[CONFIG_OPTION_COUNT];
     struct arena arena;
 };

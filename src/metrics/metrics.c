@@ -89,7 +89,7 @@ struct metrics *metrics_new(const struct metrics_route *routes, size_t route_cou
 struct metrics *metrics_free(struct metrics *metrics)
 {
     if (metrics) {
-        for (size_t i = 0; i < metrics->slot_count; i++)
+        for (size_t i = 0; metrics->slots && i < metrics->slot_count; i++)
             free_slot(metrics->slots[i]);
         mem_free(metrics->slots);
         mem_free(metrics);

@@ -2,23 +2,40 @@
 /* What the kernel knows about this process. */
 #include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "metrics/metrics_internal.h"
 
+/* A small file of /proc as text; empty if it cannot be read. */
+static void read_proc(const char *path, char *out, size_t size)
+{
+    FILE *f = fopen(path, "re");
+    size_t n = f ? fread(out, 1, size - 1, f) : 0;
+
+    out[n] = '\0';
+    if (f)
+        fclose(f);
+}
+
+/* The number behind `blanks` blanks, 0 if there is none. */
+static double number_after(const char *text, int blanks)
+{
+    while (text && blanks-- > 0) {
+        text = strchr(text, ' ');
+        text = text ? text + 1 : NULL;
+    }
+    return text ? (double)strtoull(text, NULL, 10) : 0;
+}
+
 static double resident_bytes(void)
 {
-    FILE *f = fopen("/proc/self/statm", "re");
-    long total = 0, resident = 0;
+    char text[256];
 
-    if (f) {
-        if (fscanf(f, "%ld %ld", &total, &resident) != 2)
-            resident = 0;
-        fclose(f);
-    }
-    return (double)resident * (double)sysconf(_SC_PAGESIZE);
+    read_proc("/proc/self/statm", text, sizeof text);
+    return number_after(text, 1) * (double)sysconf(_SC_PAGESIZE);
 }
 
 static double cpu_seconds(void)
@@ -43,27 +60,17 @@ static double open_fds(void)
     return count;
 }
 
-/* Field 22 of stat, in ticks since boot; the name before it may hold blanks and brackets. */
+/* Field 22 of stat, in ticks since boot; the name, field 2, may hold blanks and brackets. */
 static double start_seconds(void)
 {
-    char text[1024];
-    unsigned long long ticks = 0;
     struct timespec boot, wall;
-    FILE *f = fopen("/proc/self/stat", "re");
+    char text[1024];
 
-    if (!f)
-        return 0;
-    size_t n = fread(text, 1, sizeof text - 1, f);
-    fclose(f);
-    text[n] = '\0';
-    const char *p = strrchr(text, ')');
-    for (int field = 2; p && field < 22; field++)
-        p = strchr(p + 1, ' ');
-    if (!p || sscanf(p, "%llu", &ticks) != 1)
-        return 0;
+    read_proc("/proc/self/stat", text, sizeof text);
+    double ticks = number_after(strrchr(text, ')'), 20);
     clock_gettime(CLOCK_BOOTTIME, &boot);
     clock_gettime(CLOCK_REALTIME, &wall);
-    return (double)wall.tv_sec - (double)boot.tv_sec + (double)ticks / (double)sysconf(_SC_CLK_TCK);
+    return (double)(wall.tv_sec - boot.tv_sec) + ticks / (double)sysconf(_SC_CLK_TCK);
 }
 
 double metrics_process(enum metric id)
