@@ -92,7 +92,7 @@ enum err gate_picture(struct gate *gate, int64_t coupon_id, struct gate_picture 
     return gate->backend->picture(gate, coupon_id, ret_picture);
 }
 
-int64_t gate_holding(struct gate *gate, int64_t coupon_id, int64_t user_id, bool *ret_pending)
+void gate_look(struct gate_client *client, struct gate_look *look)
 {
-    return gate->backend->holding(gate, coupon_id, user_id, ret_pending);
+    client->gate->backend->look(client, look);
 }

@@ -133,8 +133,21 @@ struct gate_status gate_status(struct gate *gate, int64_t coupon_id);
 /* A picture for the proof; gate_picture_fini() it. No gate: `known` is false. ERR_NOMEM. */
 enum err gate_picture(struct gate *gate, int64_t coupon_id, struct gate_picture *ret_picture)
     MUST_CHECK;
-/* The slot that `user_id` has, 0 if none; *ret_pending whether it is stored. */
-int64_t gate_holding(struct gate *gate, int64_t coupon_id, int64_t user_id, bool *ret_pending);
+/* Which of these coupons a user has a place of. Follows the async contract. */
+struct gate_look {
+    void (*done)(struct gate_look *look);
+    int64_t user_id;
+    struct gate_held {
+        int64_t coupon_id;
+        int64_t slot; /* 0: none */
+        bool pending;
+    } *held; /* the caller's array, coupon_id filled in */
+    size_t held_count;
+
+    enum err err;          /* OK, UNAVAILABLE */
+    struct loop_task task; /* private */
+};
+void gate_look(struct gate_client *client, struct gate_look *look);
 
 struct gate_client *gate_client_new(struct gate *gate, struct loop *loop) MUST_CHECK;
 struct gate_client *gate_client_free(struct gate_client *client);

@@ -25,7 +25,7 @@ struct gate_backend {
     struct gate_rebuild *(*rebuild_free)(struct gate_rebuild *rebuild);
     struct gate_status (*status)(struct gate *gate, int64_t coupon_id);
     enum err (*picture)(struct gate *gate, int64_t coupon_id, struct gate_picture *ret_picture);
-    int64_t (*holding)(struct gate *gate, int64_t coupon_id, int64_t user_id, bool *ret_pending);
+    void (*look)(struct gate_client *client, struct gate_look *look);
 };
 
 /* First member of every implementation's own struct. */

@@ -413,20 +413,37 @@ static enum err picture(struct gate *gate, int64_t coupon_id, struct gate_pictur
     return ERR_OK;
 }
 
-static int64_t holding(struct gate *gate, int64_t coupon_id, int64_t user_id, bool *ret_pending)
+static void look_one(struct gate *gate, int64_t user_id, struct gate_held *held)
 {
-    struct memory_drop *drop = drop_lock(gate, coupon_id);
-    int64_t slot = 0;
+    struct memory_drop *drop = drop_lock(gate, held->coupon_id);
 
+    held->slot = 0;
     if (!drop)
-        return 0;
+        return;
     const struct drop_seat *seat = user_id > 0 ? drop_find(&drop->drop, user_id) : NULL;
     if (seat) {
-        slot = seat->slot;
-        *ret_pending = seat->pending != 0;
+        held->slot = seat->slot;
+        held->pending = seat->pending != 0;
     }
     drop_unlock(drop);
-    return slot;
+}
+
+static void look_done(struct loop_task *task)
+{
+    struct gate_look *look = CONTAINER_OF(task, struct gate_look, task);
+
+    look->done(look);
+}
+
+static void look(struct gate_client *base, struct gate_look *look)
+{
+    struct memory_client *client = CONTAINER_OF(base, struct memory_client, base);
+
+    for (size_t i = 0; i < look->held_count; i++)
+        look_one(base->gate, look->user_id, &look->held[i]);
+    look->err = ERR_OK;
+    look->task.run = look_done;
+    loop_post(client->loop, &look->task);
 }
 
 struct journal_stats gate_memory_journal(struct gate *gate)
@@ -478,7 +495,7 @@ static const struct gate_backend memory_backend = {
     .rebuild_free = gate_memory_rebuild_free,
     .status = status,
     .picture = picture,
-    .holding = holding,
+    .look = look,
 };
 
 static void tables_free(struct memory_gate *gate)

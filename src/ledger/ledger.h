@@ -62,7 +62,7 @@ struct ledger_charge {
 };
 
 struct ledger_coupon_create {
-    struct coupon coupon; /* coupon_id 0: the ledger chooses the next */
+    struct coupon *coupon; /* the caller's; coupon_id 0: the ledger chooses the next */
 
     bool taken; /* the id is */
 };
@@ -74,14 +74,14 @@ struct ledger_coupon_change {
 
     bool found;
     enum coupon_change_outcome outcome;
-    struct coupon coupon; /* as it is now */
+    struct coupon *coupon; /* the caller's: as it is now */
 };
 
 struct ledger_coupon_epoch {
     int64_t coupon_id;
 
     bool found;
-    struct coupon coupon; /* with its new epoch */
+    struct coupon *coupon; /* the caller's: with its new epoch */
 };
 
 /* Written in pieces of some thousands between other batches. */

@@ -82,20 +82,20 @@ static void decide_coupon_create(struct ledger_rows *rows, struct ledger_coupon_
 {
     struct ledger_coupon_row *row = NULL;
 
-    if (create->coupon.coupon_id == 0) {
-        create->coupon.coupon_id = rows->next_coupon_id++;
+    if (create->coupon->coupon_id == 0) {
+        create->coupon->coupon_id = rows->next_coupon_id++;
     } else {
-        row = ledger_rows_coupon(rows, create->coupon.coupon_id);
-        rows->next_coupon_id = MAX(rows->next_coupon_id, create->coupon.coupon_id + 1);
+        row = ledger_rows_coupon(rows, create->coupon->coupon_id);
+        rows->next_coupon_id = MAX(rows->next_coupon_id, create->coupon->coupon_id + 1);
     }
     create->taken = row && (row->found || row->created);
     if (create->taken)
         return;
     if (!row)
-        row = ledger_rows_add_coupon(rows, create->coupon.coupon_id);
-    create->coupon.settings.version = 1;
-    create->coupon.epoch = 1;
-    row->coupon = create->coupon;
+        row = ledger_rows_add_coupon(rows, create->coupon->coupon_id);
+    create->coupon->settings.version = 1;
+    create->coupon->epoch = 1;
+    row->coupon = *create->coupon;
     row->created = true;
 }
 
@@ -112,7 +112,7 @@ static void decide_coupon_change(struct ledger_rows *rows, struct ledger_coupon_
         row->coupon.epoch += change->raise_epoch;
         row->changed = true;
     }
-    change->coupon = row->coupon;
+    *change->coupon = row->coupon;
 }
 
 static void decide_coupon_epoch(struct ledger_rows *rows, struct ledger_coupon_epoch *raise)
@@ -124,7 +124,7 @@ static void decide_coupon_epoch(struct ledger_rows *rows, struct ledger_coupon_e
         return;
     row->coupon.epoch++;
     row->changed = true;
-    raise->coupon = row->coupon;
+    *raise->coupon = row->coupon;
 }
 
 static enum err decide_one(struct ledger_rows *rows, struct ledger_command *command)

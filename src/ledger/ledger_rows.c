@@ -162,8 +162,8 @@ void ledger_rows_collect(struct ledger_rows *rows, struct list *batch, int64_t n
             need_charge(rows, command->charge.user_id, command->key->key);
             break;
         case LEDGER_COUPON_CREATE:
-            if (command->coupon_create.coupon.coupon_id)
-                need_coupon(rows, command->coupon_create.coupon.coupon_id);
+            if (command->coupon_create.coupon->coupon_id)
+                need_coupon(rows, command->coupon_create.coupon->coupon_id);
             else
                 rows->needs_next_coupon_id = true;
             break;

@@ -54,6 +54,17 @@ struct loop_hook {
 void loop_hook_add(struct loop *loop, struct loop_hook *hook);
 void loop_hook_remove(struct loop_hook *hook);
 
+/* ---- work that blocks ---- */
+
+/* `work` runs on a thread of a small pool, then `done` on the loop. For whole scans and the like. */
+struct loop_work {
+    void *impl; /* private */
+    void (*work)(struct loop_work *work);
+    void (*done)(struct loop_work *work);
+};
+/* ERR_NOMEM: nothing will be called. */
+enum err loop_work_start(struct loop *loop, struct loop_work *work) MUST_CHECK;
+
 /* ---- timers ---- */
 
 struct loop_timer {

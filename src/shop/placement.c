@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Settling is writing, never looking. A granted place is stored, whatever became of the request
+ * that asked for it: by its own placement first, by the sweeper later. Only an `issue` that was
+ * certainly rolled back, that nobody joined and that nobody was told of, gives its place back.
+ */
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "shop/shop_internal.h"
+
+enum { SPARE_MAX = 4096, SWEEP_MAX = 1024, SWEEP_EVERY_MS = 250 };
+
+enum err placement_new(struct shop_loop *loop, struct placement **ret_placement)
+{
+    struct placement *placement;
+
+    if (!ledger_room_take(loop->ledger)) {
+        if (loop->metrics)
+            metrics_add(loop->metrics, METRIC_ledger_overloaded, 1);
+        return ERR_OVERLOADED;
+    }
+    if (!list_empty(&loop->spare)) {
+        placement = CONTAINER_OF(loop->spare.next, struct placement, node);
+        list_remove(&placement->node);
+    } else {
+        placement = mem_alloc(sizeof *placement);
+        if (!placement) {
+            ledger_room_return(loop->ledger);
+            return ERR_NOMEM;
+        }
+        list_init(&placement->node);
+        placement->loop = loop;
+    }
+    placement->take = NULL;
+    placement->room = true;
+    loop->placements++;
+    *ret_placement = placement;
+    return ERR_OK;
+}
+
+void placement_free(struct placement *placement)
+{
+    struct shop_loop *loop = placement->loop;
+
+    if (placement->room)
+        ledger_room_return(loop->ledger);
+    list_remove(&placement->node);
+    loop->placements--;
+    if (loop->placements < SPARE_MAX)
+        list_append(&loop->spare, &placement->node);
+    else
+        mem_free(placement);
+}
+
+static struct gate_entry entry_of(const struct placement *placement)
+{
+    return (struct gate_entry){ .coupon_id = placement->ask.coupon_id,
+                                .user_id = placement->ask.user_id,
+                                .slot = placement->ask.slot,
+                                .token = placement->ask.token };
+}
+
+static void end(struct placement *placement, enum coupon_take_outcome outcome)
+{
+    struct coupon_take *take = placement->take;
+
+    placement_free(placement);
+    if (take)
+        coupon_take_end(take, outcome);
+}
+
+/* The slot is another's row: an alarm, and the next free place for the loser. */
+static void settle_conflict(struct placement *placement)
+{
+    struct shop_loop *loop = placement->loop;
+    struct gate_entry entry = entry_of(placement);
+    int64_t slot = 0;
+
+    LOG(LOG_ERROR, "place conflict", LOG_INT("coupon", entry.coupon_id),
+        LOG_INT("user", entry.user_id), LOG_INT("slot", entry.slot));
+    switch (gate_move(loop->gate, &entry, 0, &slot)) {
+    case GATE_GRANTED:
+        placement->ask.slot = slot;
+        if (ledger_room_take(loop->ledger)) {
+            placement->room = true;
+            placement_store(placement, placement->command.unawaited);
+            return;
+        }
+        end(placement, COUPON_TAKE_UNAVAILABLE); /* the sweeper stores it */
+        return;
+    case GATE_SOLD_OUT:
+        end(placement, COUPON_TAKE_SOLD_OUT);
+        return;
+    case GATE_ALREADY:
+    case GATE_NOT_STARTED:
+    case GATE_EXPIRED:
+    case GATE_ENDED:
+    case GATE_CLOSED:
+    case GATE_FAILED:
+        break;
+    }
+    end(placement, COUPON_TAKE_UNAVAILABLE);
+}
+
+static void settle_stored(struct placement *placement)
+{
+    struct ledger_place *place = &placement->command.place;
+    struct gate_entry entry = entry_of(placement);
+    struct coupon_take *take = placement->take;
+    struct shop_loop *loop = placement->loop;
+    int64_t slot = 0;
+
+    if (place->outcome == LEDGER_PLACE_CONFLICT) {
+        settle_conflict(placement);
+        return;
+    }
+    if (place->outcome == LEDGER_PLACE_OTHER)
+        (void)gate_move(loop->gate, &entry, place->slot, &slot);
+    else
+        gate_confirm(loop->gate, &entry);
+    if (take)
+        coupon_take_stored(take, place);
+    placement_free(placement);
+}
+
+static void place_done(struct ledger_command *command)
+{
+    struct placement *placement = CONTAINER_OF(command, struct placement, command);
+    struct gate_entry entry = entry_of(placement);
+
+    if (command->err == ERR_OK) {
+        settle_stored(placement);
+        return;
+    }
+    /* Certainly not stored. What was told, or joined, stays pending: the sweeper writes it again. */
+    if (command->err != ERR_UNCERTAIN && placement->ask.purpose == GATE_ISSUE &&
+        placement->ask.outcome == GATE_GRANTED && gate_release(placement->loop->gate, &entry) &&
+        placement->loop->metrics)
+        metrics_add(placement->loop->metrics, METRIC_gate_released, 1);
+    end(placement, COUPON_TAKE_UNAVAILABLE);
+}
+
+void placement_store(struct placement *placement, bool unawaited)
+{
+    struct ledger_command *command = &placement->command;
+
+    ASSERT(placement->room);
+    placement->room = false;
+    *command = (struct ledger_command){ .done = place_done,
+                                        .op = LEDGER_PLACE,
+                                        .unawaited = unawaited,
+                                        .place = { .coupon_id = placement->ask.coupon_id,
+                                                   .user_id = placement->ask.user_id,
+                                                   .slot = placement->ask.slot } };
+    list_init(&command->node);
+    ledger_submit(placement->loop->ledger, command);
+}
+
+/* ---- the sweeper ---- */
+
+static size_t sweep(struct shop_loop *loop, uint64_t older_than_ms)
+{
+    struct gate_entry entries[64];
+    size_t stored = 0, found;
+
+    do {
+        found = gate_sweep(loop->gate, older_than_ms, entries, ARRAY_COUNT(entries));
+        for (size_t i = 0; i < found; i++) {
+            struct placement *placement;
+            if (placement_new(loop, &placement) != ERR_OK)
+                return stored; /* swept again later */
+            placement->ask = (struct gate_ask){ .coupon_id = entries[i].coupon_id,
+                                                .user_id = entries[i].user_id,
+                                                .slot = entries[i].slot,
+                                                .token = entries[i].token,
+                                                .purpose = GATE_RESERVE,
+                                                .outcome = GATE_ALREADY };
+            placement_store(placement, true);
+            stored++;
+        }
+    } while (found == ARRAY_COUNT(entries) && stored < SWEEP_MAX);
+    return stored;
+}
+
+static void sweep_again(struct loop_timer *timer)
+{
+    struct shop_loop *loop = CONTAINER_OF(timer, struct shop_loop, sweep);
+    size_t stored = sweep(loop, (uint64_t)loop->shop->config->gate_sweep_after_ms);
+
+    if (stored && loop->metrics)
+        metrics_add(loop->metrics, METRIC_gate_swept, stored);
+    if (!loop->draining)
+        err_ignore(loop_timer_start(loop->loop, timer, SWEEP_EVERY_MS), "its slot is there");
+}
+
+enum err sweeper_start(struct shop_loop *loop)
+{
+    loop->sweep.run = sweep_again;
+    return loop_timer_start(loop->loop, &loop->sweep, 0);
+}

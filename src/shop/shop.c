@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shop/shop.h"
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "shop/shop_internal.h"
+
+enum err shop_init(struct shop *shop, const struct config *config, struct ledger *ledger,
+                   struct gate *gate)
+{
+    *shop = (struct shop){ .config = config, .ledger = ledger, .gate = gate };
+    shop->catalog = catalog_new();
+    shop->turns = shop_turns_new();
+    if (shop->catalog && shop->turns)
+        return ERR_OK;
+    shop_fini(shop);
+    return ERR_NOMEM;
+}
+
+void shop_fini(struct shop *shop)
+{
+    shop->catalog = catalog_free(shop->catalog);
+    shop->turns = shop_turns_free(shop->turns);
+}
+
+/* ---- opening ---- */
+
+static bool catalog_add(void *context, const struct coupon *coupon)
+{
+    struct shop *shop = context;
+
+    return catalog_put(shop->catalog, coupon) == ERR_OK;
+}
+
+/* Gates live again: a new epoch, and then the rows. */
+static enum err gate_open(struct shop *shop, int64_t coupon_id, int64_t *holders)
+{
+    struct coupon coupon;
+    struct ledger_command raise = { .op = LEDGER_COUPON_EPOCH,
+                                    .coupon_epoch = { .coupon_id = coupon_id, .coupon = &coupon } };
+    int64_t count;
+
+    ledger_run(shop->ledger, &raise);
+    TRY(raise.err);
+    if (!raise.coupon_epoch.found)
+        return ERR_NOT_FOUND;
+    TRY(coupon_rebuild(shop, coupon_id, &coupon, &count));
+    *holders += count;
+    return catalog_put(shop->catalog, &coupon);
+}
+
+enum err shop_open(struct shop *shop, bool (*needs_gate)(void *context, int64_t coupon_id),
+                   void *context, int64_t *ret_holders)
+{
+    int64_t now_ms = clock_wall_ms();
+
+    *ret_holders = 0;
+    TRY(ledger_scan_coupons(shop->ledger, catalog_add, shop));
+    const struct catalog_list *all = catalog_list(shop->catalog);
+    for (size_t i = 0; i < all->count; i++) {
+        const struct coupon *coupon = all->items[i];
+        if (coupon_window(&coupon->settings, now_ms) != COUPON_AFTER ||
+            needs_gate(context, coupon->coupon_id))
+            TRY(gate_open(shop, coupon->coupon_id, ret_holders));
+    }
+    return ERR_OK;
+}
+
+int64_t coupon_remaining(struct shop *shop, const struct coupon *coupon)
+{
+    struct gate_status gate = gate_status(shop->gate, coupon->coupon_id);
+
+    return gate.known ? gate.remaining : coupon->settings.total_quantity - coupon->witness.issued;
+}
+
+/* ---- loops ---- */
+
+enum err shop_loop_init(struct shop_loop *loop, struct shop *shop, struct loop *on,
+                        struct metrics_slot *metrics, bool sweeps)
+{
+    *loop = (struct shop_loop){ .shop = shop, .loop = on, .metrics = metrics };
+    list_init(&loop->lookups);
+    list_init(&loop->waiting);
+    list_init(&loop->spare);
+    /* The gate first: what it grants in a turn goes to the ledger in the same turn. */
+    loop->gate = gate_client_new(shop->gate, on);
+    loop->ledger = ledger_client_new(shop->ledger, on);
+    if (!loop->ledger || !loop->gate || (sweeps && sweeper_start(loop) != ERR_OK)) {
+        shop_loop_fini(loop);
+        return ERR_NOMEM;
+    }
+    return ERR_OK;
+}
+
+void shop_loop_drain(struct shop_loop *loop)
+{
+    loop->draining = true;
+    loop_timer_stop(&loop->sweep);
+}
+
+void shop_loop_fini(struct shop_loop *loop)
+{
+    ASSERT(loop->placements == 0);
+    loop_timer_stop(&loop->sweep);
+    loop_timer_stop(&loop->deadline);
+    while (!list_empty(&loop->spare)) {
+        struct placement *placement = CONTAINER_OF(loop->spare.next, struct placement, node);
+        list_remove(&placement->node);
+        mem_free(placement);
+    }
+    loop->ledger = ledger_client_free(loop->ledger);
+    loop->gate = gate_client_free(loop->gate);
+    id_set_fini(&loop->known_users);
+}

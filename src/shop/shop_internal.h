@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include "shop/shop.h"
+
+/* users_known.c */
+bool user_is_known(const struct shop_loop *loop, int64_t user_id);
+
+/*
+ * placement.c: one attempt to have a granted place stored. It outlives the request that began it:
+ * once the gate has granted, it goes on until the place is settled.
+ */
+struct placement {
+    struct list node; /* in loop->waiting or loop->spare */
+    struct shop_loop *loop;
+    struct coupon_take *take; /* NULL: nobody waits (any longer) */
+    struct gate_ask ask;
+    struct ledger_command command;
+    bool room; /* a place in the ledger's queue is taken and not used */
+};
+/* Takes room in the ledger's queue, too. ERR_OVERLOADED, ERR_NOMEM. */
+enum err placement_new(struct shop_loop *loop, struct placement **ret_placement) MUST_CHECK;
+void placement_free(struct placement *placement);
+/* Submits ask.(coupon_id, user_id, slot, token) to be stored and sees it through. */
+void placement_store(struct placement *placement, bool unawaited);
+/* coupon_take.c: what the caller is told once the place is settled. */
+void coupon_take_stored(struct coupon_take *take, const struct ledger_place *place);
+void coupon_take_end(struct coupon_take *take, enum coupon_take_outcome outcome);
+
+enum err sweeper_start(struct shop_loop *loop) MUST_CHECK;
+
+/* coupon_rebuild.c: blocks. Opens the coupon's gate anew from the ledger's rows; `coupon` is then
+ * as the ledger has it. ERR_NOT_FOUND, ERR_UNAVAILABLE, ERR_NOMEM, ERR_CORRUPT. */
+enum err coupon_rebuild(struct shop *shop, int64_t coupon_id, struct coupon *ret_coupon,
+                        int64_t *ret_holders) MUST_CHECK;
+
+/* turns.c: one change at a time, over all loops, first come first served. */
+struct shop_turns *shop_turns_new(void) MUST_CHECK;
+struct shop_turns *shop_turns_free(struct shop_turns *turns);
+void shop_turn_take(struct shop_turns *turns, struct turn *turn);
+void shop_turn_end(struct shop_turns *turns);
