@@ -189,7 +189,7 @@ static void settle(struct http_conn *conn)
 {
     bool all_out = http_conn_flush(conn);
 
-    if (!is_reading(conn))
+    if (!is_reading(conn) || conn->resuming)
         return;
     if (!all_out) {
         if (conn->state == HTTP_CONN_IDLE) /* else the next request may arrive meanwhile */
@@ -559,7 +559,7 @@ static void resume(struct loop_task *task)
             conn->req.on_drain(&conn->req);
     } else if (conn->state == HTTP_CONN_STREAM) {
         (void)http_conn_flush(conn);
-    } else if (conn->state == HTTP_CONN_IDLE) {
+    } else if (is_reading(conn)) {
         http_conn_process(conn);
     } else {
         free_if_done(conn);
