@@ -157,7 +157,7 @@ static void resolve_threads(struct config *config)
 }
 
 /* All texts are there but the defaults, which depend on the profile. */
-static enum err settle(struct config *config, struct config_error *ret_error)
+enum err config_settle(struct config *config, struct config_error *ret_error)
 {
     if (!config->origin[CONFIG_profile].text)
         config->origin[CONFIG_profile].text = config_rows[CONFIG_profile].fallback;
@@ -190,7 +190,7 @@ enum err config_load(struct config *config, int argc, char *const *argv, char *c
     if (err == ERR_OK)
         err = take_file(config, ret_error);
     if (err == ERR_OK)
-        err = settle(config, ret_error);
+        err = config_settle(config, ret_error);
     if (err == ERR_NOMEM)
         snprintf(ret_error->text, sizeof ret_error->text, "out of memory");
     return err;
@@ -214,7 +214,7 @@ enum err config_stamp(struct config *config, const char *profile, const char *ti
 {
     TRY(config_propose(config, CONFIG_profile, CONFIG_FROM_STORE, 0, str_from(profile)));
     TRY(config_propose(config, CONFIG_shop_time_zone, CONFIG_FROM_STORE, 0, str_from(time_zone)));
-    return settle(config, ret_error);
+    return config_settle(config, ret_error);
 }
 
 const char *config_profile_name(enum config_profile profile)

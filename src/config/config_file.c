@@ -134,10 +134,13 @@ enum err config_file_parse(struct config *config, const char *path, struct str t
     struct reader reader = { .config = config, .path = path, .rest = text, .error = ret_error };
 
     int bad_line = ini_parse_stream(next_line, &reader, take_value, &reader);
-    if (reader.err == ERR_OK && bad_line != 0) {
+    if (reader.err == ERR_OK && bad_line < 0)
+        return ERR_NOMEM;
+    /* inih goes on behind a line it does not understand: that one may be the cause of a later one
+     */
+    if (bad_line > 0 && (reader.err == ERR_OK || (uint32_t)bad_line < reader.line)) {
+        reader.err = ERR_OK;
         reader.line = (uint32_t)bad_line;
-        if (bad_line < 0)
-            return ERR_NOMEM;
         fail_line(&reader, "must be \"key = value\" or \"[section]\"");
     }
     return reader.err;

@@ -69,3 +69,5 @@ enum err config_file_read(const char *path, size_t bytes_max, struct buf *out,
 /* Propose every value of a file's text. `path` is for messages. */
 enum err config_file_parse(struct config *config, const char *path, struct str text,
                            struct config_error *ret_error) MUST_CHECK;
+/* Fill in the defaults of the profile and parse all texts. ERR_INVALID: `ret_error`. */
+enum err config_settle(struct config *config, struct config_error *ret_error) MUST_CHECK;
