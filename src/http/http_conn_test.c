@@ -91,12 +91,12 @@ static void test_request_is_complete(void **state)
 
 static void test_request_ids(void **state)
 {
-    static const char *const bad[] = { "", "a b", "\xC3\xA9",
-                                       "0123456789012345678901234567890123456789012345678901234567"
-                                       "8901234" };
+    static char too_long[66];
+    const char *const bad[] = { "", "a b", "\xC3\xA9", too_long };
     char first[17] = "", request[256];
 
     (void)state;
+    memset(too_long, 'x', 65);
     for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
         start((struct http_server_options){ 0 });
         snprintf(request, sizeof request, "GET / HTTP/1.1\r\n" HOST "X-Request-Id: %s\r\n\r\n",
@@ -104,8 +104,8 @@ static void test_request_ids(void **state)
         say(request);
         struct str id = answer_field(read_answer(false).head, "X-Request-Id");
         assert_int_equal(id.len, 16);
-        assert_memory_not_equal(id.ptr, first, 16);
-        memcpy(first, id.ptr, 16);
+        assert_false(str_equal(id, str_from(first)));
+        snprintf(first, sizeof first, "%.*s", (int)id.len, id.ptr ? id.ptr : "");
         stop();
     }
 }

@@ -16,7 +16,9 @@
 
 enum {
     SWEEP_MS = 100,
-    REFUSALS_PER_SWEEP_MAX = 256, /* thousands that are late together must not hold up the rest */
+    /* Thousands that are late together must not hold up the rest: some now, more in a moment. */
+    LATE_PER_SWEEP_MAX = 128,
+    SWEEP_AGAIN_MS = 10,
     COLD_AFTER_MS = 1000,
 };
 
@@ -32,14 +34,15 @@ static bool older(const struct http_server *server, const struct http_conn *conn
 
 /* ---- deadlines ---- */
 
-static void sweep_heads(struct http_server *server)
+/* How many were late. */
+static unsigned sweep_heads(struct http_server *server)
 {
+    unsigned late = 0;
     struct http_conn *conn;
 
-    for (int i = 0; i < REFUSALS_PER_SWEEP_MAX; i++) {
-        conn = first(&server->conns[HTTP_CONN_HEAD]);
-        if (!older(server, conn, server->options.header_timeout_ms))
-            return;
+    while (late < LATE_PER_SWEEP_MAX && older(server, conn = first(&server->conns[HTTP_CONN_HEAD]),
+                                              server->options.header_timeout_ms)) {
+        late++;
         if (conn->in_len > conn->in_start) {
             http_conn_refuse(conn, HTTP_REFUSAL_TIMEOUT);
         } else {
@@ -47,6 +50,7 @@ static void sweep_heads(struct http_server *server)
             http_conn_close(conn);
         }
     }
+    return late;
 }
 
 static bool too_slow(const struct http_server *server, uint64_t since_ms, uint64_t bytes,
@@ -57,19 +61,20 @@ static bool too_slow(const struct http_server *server, uint64_t since_ms, uint64
     return loop_now_ms(server->loop) - since_ms >= grace_ms + earned_ms;
 }
 
-static void sweep_bodies(struct http_server *server)
+static unsigned sweep_bodies(struct http_server *server)
 {
+    unsigned late = 0;
     struct http_conn *conn;
-    int refused = 0;
 
     LIST_FOREACH (conn, &server->conns[HTTP_CONN_BODY], struct http_conn, node) {
         size_t bytes = conn->in_len - conn->in_start - conn->head_len;
         if (!too_slow(server, conn->since_ms, bytes, server->options.body_grace_ms))
             continue;
         http_conn_refuse(conn, HTTP_REFUSAL_TIMEOUT);
-        if (++refused == REFUSALS_PER_SWEEP_MAX)
-            return;
+        if (++late == LATE_PER_SWEEP_MAX)
+            break;
     }
+    return late;
 }
 
 static void sweep_output(struct http_server *server, enum http_conn_state state)
@@ -115,10 +120,10 @@ static void sweep_drain(struct http_server *server)
                 http_conn_close(conn);
 }
 
-static void start_sweep(struct http_server *server)
+static void start_sweep(struct http_server *server, uint64_t after_ms)
 {
     /* Without memory for a timer there are no deadlines until the next connection comes. */
-    err_ignore(loop_timer_start(server->loop, &server->sweep, SWEEP_MS), "tried again");
+    err_ignore(loop_timer_start(server->loop, &server->sweep, after_ms), "tried again");
 }
 
 static void sweep(struct loop_timer *timer)
@@ -127,9 +132,8 @@ static void sweep(struct loop_timer *timer)
 
     if (server->stats.connections == 0)
         return;
-    start_sweep(server);
-    sweep_heads(server);
-    sweep_bodies(server);
+    bool many = sweep_heads(server) + sweep_bodies(server) >= LATE_PER_SWEEP_MAX;
+    start_sweep(server, many ? SWEEP_AGAIN_MS : SWEEP_MS);
     sweep_output(server, HTTP_CONN_FLUSH);
     sweep_output(server, HTTP_CONN_STREAM);
     sweep_idle(server);
@@ -158,7 +162,7 @@ static struct loop_stream *on_connection(struct loop_listener *listener,
     stats->connections++;
     stats->accepted++;
     if (!server->sweep.impl)
-        start_sweep(server);
+        start_sweep(server, SWEEP_MS);
     return &conn->stream;
 }
 
