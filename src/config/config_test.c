@@ -126,7 +126,7 @@ static const struct {
     { { .words = { "--set", "http.idle_timout=1s" } }, "did you mean \"http.idle_timeout\"" },
     { { .words = { "--set", "idle_timeout=1s" } }, "did you mean \"http.idle_timeout\"" },
     { { .words = { "--set", "=1s" } }, "no option \"\"" },
-    { { .words = { "--set", "http.idle_timeout=" } }, "must be a duration" },
+    { { .words = { "--set", "http.idle_timeout=" } }, "must not be empty" },
     { { .words = { "--set", "http.idle_timeout=60" } }, "must be a duration" },
     { { .words = { "--set", "http.idle_timeout=-60s" } }, "must be a duration" },
     { { .words = { "--set", "http.idle_timeout= 60s" } }, "must be a duration" },
@@ -140,7 +140,9 @@ static const struct {
     { { .words = { "--threads", "1.5" } }, "must be a number" },
     { { .words = { "--threads", "99999999999999999999" } }, "must be a number" },
     { { .words = { "--profile", "production" } }, "one of local test prod, not \"production\"" },
-    { { .words = { "--profile", "" } }, "one of local test prod" },
+    { { .words = { "--profile", "" } }, "profile must not be empty" },
+    { { .words = { "--data", "" } }, "data must not be empty" },
+    { { .words = { "--listen", "" } }, "listen must not be empty" },
     { { .words = { "--log", "xml" } }, "one of json text" },
     { { .words = { "--set", "users.external=maybe" } }, "on or off" },
     { { .words = { "--set", "payment.gateway=mock" } }, "one of none" },
@@ -245,7 +247,7 @@ static void test_precedence(void **state)
 static void test_values(void **state)
 {
     static const struct given given = {
-        .words = { "--profile=local", "--listen", "[::1]:0", "--data", "", "--redis",
+        .words = { "--profile=local", "--listen", "[::1]:0", "--data", "/d", "--redis",
                    "redis+sentinel://u:p@a:1,b:2/mymaster", "--threads", "7", "--log", "json" },
         .environment = { "DOORBUSTER_SERVICE_HOST=10.0.0.1", "DOORBUSTER_PORT_80_TCP=tcp://x",
                          "DOORBUSTER_OPS_LISTEN=localhost:9090", "OTHER=1" },
@@ -261,7 +263,7 @@ static void test_values(void **state)
     assert_int_equal(config.listen.port, 0);
     assert_string_equal(config.ops_listen.host, "127.0.0.1");
     assert_int_equal(config.ops_listen.port, 9090);
-    assert_string_equal(config.data, "");
+    assert_string_equal(config.data, "/d");
     assert_string_equal(config.redis, "redis+sentinel://u:p@a:1,b:2/mymaster");
     assert_string_equal(config.postgres, "");
     assert_string_equal(config.auth_secret, "0123456789abcdef0123456789abcdef");

@@ -228,6 +228,8 @@ enum err config_value_parse(struct config *config, const struct config_row *row,
     void *field = (char *)config + row->offset;
 
     TRY(check_text(text, why));
+    if (text[0] == '\0' && row->fallback[0] != '\0')
+        return because(why, "must not be empty");
     switch (row->kind) {
     case CONFIG_KIND_DURATION:
     case CONFIG_KIND_BYTES:
