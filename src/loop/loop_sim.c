@@ -140,6 +140,38 @@ void loop_hook_remove(struct loop_hook *hook)
     list_remove(&hook->node);
 }
 
+/* ---- work: done in the turn after, on this thread ---- */
+
+struct sim_work {
+    struct loop_task task;
+    struct loop_work *work;
+};
+
+static void do_work(struct loop_task *task)
+{
+    struct sim_work *sim = CONTAINER_OF(task, struct sim_work, task);
+    struct loop_work *work = sim->work;
+
+    work->work(work);
+    work->impl = mem_free(sim);
+    work->done(work);
+}
+
+enum err loop_work_start(struct loop *loop, struct loop_work *work)
+{
+    struct sim_work *sim = mem_alloc(sizeof *sim);
+
+    if (!sim)
+        return ERR_NOMEM;
+    sim->work = work;
+    sim->task.run = do_work;
+    work->impl = sim;
+    loop_post(loop, &sim->task);
+    return ERR_OK;
+}
+
+/* ---- timers ---- */
+
 /* Behind those due at the same moment, as libuv does it. */
 static void insert_timer(struct loop *loop, struct sim_timer *timer)
 {
