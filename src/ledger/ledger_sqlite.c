@@ -35,7 +35,10 @@ static enum err stamp_read(sqlite3 *db, struct ledger_stamp *stamp)
     sqlite3_stmt *stmt;
 
     TRY(sqlite_db_prepare(
-        db, "SELECT database_id, profile, time_zone, clock_offset_ms, load_data FROM store", &stmt));
+        db,
+        "SELECT database_id, profile, time_zone, clock_offset_ms, load_data,"
+        " NOT EXISTS (SELECT 1 FROM users) AND NOT EXISTS (SELECT 1 FROM coupons) FROM store",
+        &stmt));
     int code = sqlite3_step(stmt);
     bool whole = code == SQLITE_ROW && sqlite3_column_bytes(stmt, 0) == LEDGER_DATABASE_ID_BYTES;
     if (whole) {
@@ -44,10 +47,13 @@ static enum err stamp_read(sqlite3 *db, struct ledger_stamp *stamp)
         copy_text(stamp->time_zone, sizeof stamp->time_zone, sqlite_db_text(stmt, 2));
         stamp->clock_offset_ms = sqlite3_column_int64(stmt, 3);
         stamp->load_data = (enum ledger_load_data)sqlite3_column_int64(stmt, 4);
+        stamp->empty = sqlite3_column_int64(stmt, 5) != 0;
     }
     sqlite3_finalize(stmt);
-    return whole ? ERR_OK : code == SQLITE_ROW || code == SQLITE_DONE ? ERR_CORRUPT :
-                                                                        sqlite_db_err(code);
+    return whole                 ? ERR_OK
+           : code == SQLITE_ROW  ? ERR_CORRUPT
+           : code == SQLITE_DONE ? ERR_NOT_FOUND
+                                 : sqlite_db_err(code);
 }
 
 static sqlite3 *db_close(sqlite3 *db)
@@ -63,8 +69,13 @@ enum err ledger_sqlite_stamp(const char *path, struct ledger_stamp *ret_stamp)
 
     TRY(sqlite_db_open(path, SQLITE_AT_REST, &db));
     TRY(sqlite_db_level(db, &stamp.level));
-    if (stamp.level > 0)
-        TRY(stamp_read(db, &stamp));
+    if (stamp.level > 0) {
+        enum err e = stamp_read(db, &stamp);
+        if (e == ERR_NOT_FOUND)
+            stamp.level = 0; /* the first migration's process was killed before it could stamp */
+        else if (e != ERR_OK)
+            return e;
+    }
     *ret_stamp = stamp;
     return ERR_OK;
 }
@@ -289,8 +300,7 @@ enum err ledger_sqlite_open_at_rest(const char *path, struct ledger **ret_ledger
     return *ret_ledger ? ERR_OK : ERR_NOMEM;
 }
 
-enum err ledger_sqlite_open(const struct ledger_sqlite_options *options,
-                            struct ledger **ret_ledger)
+enum err ledger_sqlite_open(const struct ledger_sqlite_options *options, struct ledger **ret_ledger)
 {
     CLEANUP(ledger_sqlite_freep) struct ledger *ledger = ledger_alloc(options->path, SQLITE_READER);
 

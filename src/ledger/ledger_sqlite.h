@@ -12,6 +12,7 @@ struct ledger_stamp {
     char profile[16], time_zone[64];
     int64_t clock_offset_ms;
     enum ledger_load_data load_data;
+    bool empty;            /* neither a user nor a coupon */
     int64_t level, latest; /* migrations: applied, known */
 };
 
