@@ -117,7 +117,9 @@ void http_conn_close(struct http_conn *conn)
  * send a reset, and the peer might lose the answer: then say only that no more will come. */
 static void end_connection(struct http_conn *conn)
 {
-    if (!conn->linger_after || conn->in_ended) {
+    bool all_read = conn->reading && !conn->linger_after;
+
+    if (all_read || conn->in_ended) {
         http_conn_close(conn);
         return;
     }
@@ -321,7 +323,7 @@ static bool deliver(struct http_conn *conn, const struct http_head *head)
     }
     req->body = (struct str){ conn->in + conn->in_start + conn->head_len, conn->body_len };
     conn->close_after = !head->keep_alive || req->method == HTTP_OTHER || server->draining;
-    conn->linger_after = server->draining;
+    conn->linger_after = req->method == HTTP_OTHER;
     server->stats.requests++;
     http_conn_move(conn, HTTP_CONN_APP);
     server->options.on_request(req);

@@ -22,8 +22,8 @@ enum {
     HTTP_CONN_IN_BYTES_MIN = 1024,      /* first input buffer: 10,000 slow heads are 10 MiB */
     HTTP_CONN_OUT_HIGH = 64 * 1024,     /* more output than this is not collected */
     HTTP_CONN_STREAM_FLUSH = 16 * 1024, /* a streamed answer is sent in pieces like this */
-    HTTP_CONN_LINGER_MS = 1000,
-    HTTP_CONN_LINGER_BYTES = 256 * 1024,
+    HTTP_CONN_LINGER_MS = 2000,
+    HTTP_CONN_LINGER_BYTES = 1024 * 1024,
     HTTP_CONN_ID_BYTES = 16,
 };
 
@@ -100,7 +100,7 @@ struct http_server {
     char date[40]; /* "Date: ...\r\n" */
     uint32_t date_len;
     struct http_field *fields; /* scratch: header_fields_max of them */
-    char scratch[4096];        /* what is read only to be dropped */
+    char scratch[16384];       /* what is read only to be dropped */
 };
 
 /* ---- http_conn.c ---- */

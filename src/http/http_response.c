@@ -78,6 +78,18 @@ static bool has_no_body(unsigned status)
     return status == 204 || status == 304;
 }
 
+/* A line end in a value would let its author write the rest of the answer. */
+static struct str copy_value(struct arena *arena, struct str value)
+{
+    char *copy = arena_alloc(arena, value.len + 1);
+
+    if (!copy)
+        return STR_NONE;
+    for (size_t i = 0; i < value.len; i++)
+        copy[i] = (unsigned char)value.ptr[i] < 0x20 ? ' ' : value.ptr[i];
+    return (struct str){ copy, value.len };
+}
+
 void http_response_header(struct http_request *req, struct str name, struct str value)
 {
     struct http_conn *conn = http_conn_of(req);
@@ -89,7 +101,7 @@ void http_response_header(struct http_request *req, struct str name, struct str 
         return;
     }
     *extra = (struct extra){ conn->extra, arena_copy(&req->arena, name),
-                             arena_copy(&req->arena, value) };
+                             copy_value(&req->arena, value) };
     conn->extra = extra;
     conn->extra_failed |= !extra->name.ptr || !extra->value.ptr;
 }
@@ -109,6 +121,8 @@ static void append_head(struct http_conn *conn, unsigned status, struct str cont
 
     ASSERT(!conn->answering && (conn->state == HTTP_CONN_APP || conn->state == HTTP_CONN_GONE));
     conn->answering = true;
+    if (conn->server->draining)
+        conn->close_after = conn->linger_after = true;
     conn->status = status;
     conn->answer_at = out->len;
     buf_reserve(out, 512);

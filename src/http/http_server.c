@@ -92,6 +92,7 @@ static void sweep_output(struct http_server *server, enum http_conn_state state)
 static void sweep_idle(struct http_server *server)
 {
     uint32_t idle_ms = server->options.idle_timeout_ms;
+    uint32_t linger_ms = server->draining ? HTTP_CONN_LINGER_MS / 4 : HTTP_CONN_LINGER_MS;
     struct http_conn *conn;
 
     while (older(server, conn = first(&server->conns[HTTP_CONN_IDLE]),
@@ -102,7 +103,7 @@ static void sweep_idle(struct http_server *server)
         server->stats.timed_out++;
         http_conn_close(conn);
     }
-    while (older(server, conn = first(&server->conns[HTTP_CONN_LINGER]), HTTP_CONN_LINGER_MS))
+    while (older(server, conn = first(&server->conns[HTTP_CONN_LINGER]), linger_ms))
         http_conn_close(conn);
 }
 
