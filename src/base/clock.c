@@ -66,17 +66,20 @@ static int64_t floor_div(int64_t a, int64_t b)
 /* localtime_r() takes a lock, and offsets change at quarter hours only: ask once per quarter. */
 int32_t clock_zone_offset_s(int64_t wall_ms)
 {
-    static _Thread_local int64_t cached_quarter = INT64_MIN;
-    static _Thread_local int32_t cached_offset_s;
+    static _Thread_local struct {
+        int64_t quarter_and_1; /* 0: empty */
+        int32_t offset_s;
+    } cache[16];
     int64_t quarter = floor_div(wall_ms, MS_PER_QUARTER);
+    size_t i = (size_t)quarter % ARRAY_COUNT(cache);
 
-    if (quarter != cached_quarter) {
+    if (quarter + 1 != cache[i].quarter_and_1) {
         time_t at = (time_t)floor_div(wall_ms, MS_PER_S);
         struct tm local;
-        cached_offset_s = localtime_r(&at, &local) ? (int32_t)local.tm_gmtoff : 0;
-        cached_quarter = quarter;
+        cache[i].offset_s = localtime_r(&at, &local) ? (int32_t)local.tm_gmtoff : 0;
+        cache[i].quarter_and_1 = quarter + 1;
     }
-    return cached_offset_s;
+    return cache[i].offset_s;
 }
 
 int64_t clock_days_from_civil(int64_t year, unsigned month, unsigned day)

@@ -65,6 +65,15 @@ bool str_is_utf8(struct str s)
     return true;
 }
 
+size_t str_length(struct str s)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < s.len; i++)
+        count += ((unsigned char)s.ptr[i] & 0xC0) != 0x80;
+    return count;
+}
+
 bool str_parse_int64(struct str s, int64_t *ret_value)
 {
     bool negative = s.len > 0 && s.ptr[0] == '-';

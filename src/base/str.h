@@ -31,6 +31,8 @@ bool str_equal_nocase(struct str a, struct str b);
 bool str_has_prefix(struct str s, struct str prefix);
 /* Well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms, at most U+10FFFF). */
 bool str_is_utf8(struct str s);
+/* Code points of well-formed UTF-8. */
+size_t str_length(struct str s);
 /* Decimal int64, an optional '-', nothing else, no leading zeros; false for anything else. */
 bool str_parse_int64(struct str s, int64_t *ret_value) MUST_CHECK;
 /* Edit distance, for "did you mean"; both at most 64 bytes, longer ones answer a large number. */

@@ -2,8 +2,7 @@
 #include "core/proof.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
+#include <string.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
@@ -128,18 +127,18 @@ enum err proof_add_row(struct proof *proof, int64_t slot, int64_t user_id)
     return user_id > 0 ? id_set_add(&proof->users, user_id, NULL) : ERR_OK;
 }
 
-PRINTF_LIKE(4, 5)
-static void check_set(struct proof *proof, enum proof_check_id id, bool ok, const char *format, ...)
+static void check_set(struct proof *proof, enum proof_check_id id, bool ok, struct buf *detail)
 {
     struct proof_check *check = &proof->checks[id];
-    va_list args;
+    size_t n = MIN(detail->len, sizeof check->detail - 1);
 
     check->made = true;
     check->ok = ok;
     proof->ok = proof->ok && ok;
-    va_start(args, format);
-    vsnprintf(check->detail, sizeof check->detail, format, args);
-    va_end(args);
+    if (n)
+        memcpy(check->detail, detail->ptr, n);
+    check->detail[n] = '\0';
+    buf_fini(detail);
 }
 
 /* Rows, pending and granted must add up; exactly, if the gate did not move while we were reading. */
@@ -147,9 +146,12 @@ static void check_gate(struct proof *proof, const struct gate_picture *after)
 {
     const struct gate_picture *before = proof->before;
     int64_t issued = proof->rows.issued;
+    struct buf detail;
 
     if (!before->known || !after->known) {
-        check_set(proof, PROOF_GATE, true, "no gate is open for this coupon; SQL alone counts");
+        detail = (struct buf){ 0 };
+    buf_printf(&detail, "no gate is open for this coupon; SQL alone counts");
+    check_set(proof, PROOF_GATE, true, &detail);
         return;
     }
     int64_t pending = 0;
@@ -157,15 +159,17 @@ static void check_gate(struct proof *proof, const struct gate_picture *after)
         if (proof->gaps[i].why == PROOF_PENDING)
             pending += proof->gaps[i].to - proof->gaps[i].from + 1;
     if (before->changes == after->changes) {
-        check_set(proof, PROOF_GATE, before->granted == issued + pending,
-                  "gate granted %" PRId64 ", stored %" PRId64 " + pending %" PRId64,
+        detail = (struct buf){ 0 };
+    buf_printf(&detail, "gate granted %" PRId64 ", stored %" PRId64 " + pending %" PRId64,
                   before->granted, issued, pending);
+    check_set(proof, PROOF_GATE, before->granted == issued + pending, &detail);
         return;
     }
     int64_t confirmed = before->granted - (int64_t)before->pending_count;
-    check_set(proof, PROOF_GATE, issued >= confirmed && issued <= after->granted,
-              "moving: confirmed %" PRId64 " <= stored %" PRId64 " <= granted %" PRId64, confirmed,
+    detail = (struct buf){ 0 };
+    buf_printf(&detail, "moving: confirmed %" PRId64 " <= stored %" PRId64 " <= granted %" PRId64, confirmed,
               issued, after->granted);
+    check_set(proof, PROOF_GATE, issued >= confirmed && issued <= after->granted, &detail);
 }
 
 enum err proof_finish(struct proof *proof, const struct gate_picture *after)
@@ -174,6 +178,7 @@ enum err proof_finish(struct proof *proof, const struct gate_picture *after)
     int64_t issued = proof->rows.issued, distinct = (int64_t)proof->users.count;
     int64_t handed_out = proof->before->known ? proof->before->next_slot - 1 : proof->last_slot;
     int64_t unknown = 0;
+    struct buf detail;
 
     if (!proof->before->known && proof->before->pending_count)
         handed_out =
@@ -183,28 +188,36 @@ enum err proof_finish(struct proof *proof, const struct gate_picture *after)
         if (proof->gaps[i].why == PROOF_UNKNOWN)
             unknown += proof->gaps[i].to - proof->gaps[i].from + 1;
     proof->ok = true;
-    check_set(proof, PROOF_QUANTITY,
-              issued <= coupon->settings.total_quantity && proof->above_quantity == 0,
-              "issued %" PRId64 " of %" PRId64 ", %" PRId64 " outside 1..quantity", issued,
+    detail = (struct buf){ 0 };
+    buf_printf(&detail, "issued %" PRId64 " of %" PRId64 ", %" PRId64 " outside 1..quantity", issued,
               coupon->settings.total_quantity, proof->above_quantity);
-    check_set(proof, PROOF_USERS, distinct == issued, "%" PRId64 " users hold %" PRId64 " coupons",
+    check_set(proof, PROOF_QUANTITY, issued <= coupon->settings.total_quantity && proof->above_quantity == 0, &detail);
+    detail = (struct buf){ 0 };
+    buf_printf(&detail, "%" PRId64 " users hold %" PRId64 " coupons",
               distinct, issued);
-    check_set(proof, PROOF_SEQUENCE, proof->duplicate_slots == 0 && unknown == 0,
-              "%" PRId64 " numbers twice, %" PRId64 " missing without a reason",
+    check_set(proof, PROOF_USERS, distinct == issued, &detail);
+    detail = (struct buf){ 0 };
+    buf_printf(&detail, "%" PRId64 " numbers twice, %" PRId64 " missing without a reason",
               proof->duplicate_slots, unknown);
-    check_set(proof, PROOF_WITNESS, witness_equal(&proof->rows, &coupon->witness),
-              "rows: %" PRId64 ", highest %" PRId64 ", hash %016" PRIx64
+    check_set(proof, PROOF_SEQUENCE, proof->duplicate_slots == 0 && unknown == 0, &detail);
+    detail = (struct buf){ 0 };
+    buf_printf(&detail, "rows: %" PRId64 ", highest %" PRId64 ", hash %016" PRIx64
               "; witness: %" PRId64 ", highest %" PRId64 ", hash %016" PRIx64,
               issued, proof->rows.highest, proof->rows.hash, coupon->witness.issued,
               coupon->witness.highest, coupon->witness.hash);
+    check_set(proof, PROOF_WITNESS, witness_equal(&proof->rows, &coupon->witness), &detail);
     check_gate(proof, after);
     return ERR_OK;
 }
 
 void proof_told(struct proof *proof, int64_t told, int64_t lies, const char *first_lie)
 {
-    check_set(proof, PROOF_TOLD, lies == 0, "%" PRId64 " told, %" PRId64 " not so%s%s", told, lies,
+    struct buf detail;
+
+    detail = (struct buf){ 0 };
+    buf_printf(&detail, "%" PRId64 " told, %" PRId64 " not so%s%s", told, lies,
               lies ? ": " : "", lies ? first_lie : "");
+    check_set(proof, PROOF_TOLD, lies == 0, &detail);
 }
 
 void proof_fini(struct proof *proof)

@@ -96,3 +96,13 @@ void gate_look(struct gate_client *client, struct gate_look *look)
 {
     client->gate->backend->look(client, look);
 }
+
+void gate_fault_set(struct gate *gate, bool on)
+{
+    gate->backend->fault_set(gate, on);
+}
+
+bool gate_is_usable(struct gate *gate)
+{
+    return gate->backend->is_usable(gate);
+}

@@ -149,5 +149,10 @@ struct gate_look {
 };
 void gate_look(struct gate_client *client, struct gate_look *look);
 
+/* Whether gates can be open at all: the journal can be written, no commit is uncertain. */
+bool gate_is_usable(struct gate *gate);
+/* Profile test: as if no gate were open. */
+void gate_fault_set(struct gate *gate, bool on);
+
 struct gate_client *gate_client_new(struct gate *gate, struct loop *loop) MUST_CHECK;
 struct gate_client *gate_client_free(struct gate_client *client);

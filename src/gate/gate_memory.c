@@ -332,6 +332,22 @@ void gate_memory_shut(struct gate *gate, bool shut)
     atomic_store_explicit(&memory_gate_self(gate)->shut, shut, memory_order_relaxed);
 }
 
+static void fault_set(struct gate *gate, bool on)
+{
+    atomic_store_explicit(&memory_gate_self(gate)->fault, on, memory_order_relaxed);
+}
+
+bool memory_gate_is_shut(struct memory_gate *gate)
+{
+    return atomic_load_explicit(&gate->shut, memory_order_relaxed) ||
+           atomic_load_explicit(&gate->fault, memory_order_relaxed);
+}
+
+static bool is_usable(struct gate *gate)
+{
+    return !memory_gate_is_shut(memory_gate_self(gate));
+}
+
 /* ---- looking ---- */
 
 static uint64_t oldest_pending_ms(const struct drop *drop)
@@ -352,8 +368,7 @@ static struct gate_status status(struct gate *gate, int64_t coupon_id)
     if (!drop)
         return result;
     result.known = true;
-    result.open =
-        drop->open && !atomic_load_explicit(&memory_gate_self(gate)->shut, memory_order_relaxed);
+    result.open = drop->open && !memory_gate_is_shut(memory_gate_self(gate));
     result.granted = drop->drop.granted;
     result.pending = (int64_t)drop->drop.pending_count;
     result.returned = (int64_t)drop->drop.returned_count;
@@ -495,6 +510,8 @@ static const struct gate_backend memory_backend = {
     .rebuild_free = gate_memory_rebuild_free,
     .status = status,
     .picture = picture,
+    .is_usable = is_usable,
+    .fault_set = fault_set,
     .look = look,
 };
 

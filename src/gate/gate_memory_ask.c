@@ -126,8 +126,7 @@ static void decide(struct turn *turn, struct gate_ask *ask)
 
     ask->durability = GATE_DURABLE_JOURNAL;
     ask->journalling = ask->pending = ask->for_good = false;
-    if (!target || !target->open ||
-        atomic_load_explicit(&turn->gate->shut, memory_order_relaxed)) {
+    if (!target || !target->open || memory_gate_is_shut(turn->gate)) {
         ask->outcome = GATE_CLOSED;
         return;
     }

@@ -36,7 +36,7 @@ struct memory_gate {
     struct journal *journal;
     struct memory_table *_Atomic table;
     _Atomic uint64_t tokens;
-    _Atomic bool shut;
+    _Atomic bool shut, fault;
     pthread_mutex_t lock; /* guards the table's writers and what was remembered */
     struct remembered *remembered;
     size_t remembered_size, remembered_used;
@@ -54,6 +54,7 @@ struct memory_client {
     size_t record_count, record_cap;
 };
 
+bool memory_gate_is_shut(struct memory_gate *gate);
 struct memory_drop *memory_drop_find(struct memory_gate *gate, int64_t coupon_id);
 /* Made, without a built drop, if it is not there. NULL: no memory. */
 struct memory_drop *memory_drop_get(struct memory_gate *gate, int64_t coupon_id);

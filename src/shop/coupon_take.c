@@ -7,45 +7,9 @@
 #include "base/log.h"
 #include "shop/shop_internal.h"
 
-static const char *outcome_name(enum coupon_take_outcome outcome)
-{
-    switch (outcome) {
-    case COUPON_TAKE_ISSUED:
-        return "issued";
-    case COUPON_TAKE_RESERVED:
-        return "reserved";
-    case COUPON_TAKE_ALREADY:
-        return "already";
-    case COUPON_TAKE_NO_USER:
-        return "no user";
-    case COUPON_TAKE_NO_COUPON:
-        return "no coupon";
-    case COUPON_TAKE_NOT_STARTED:
-        return "not started";
-    case COUPON_TAKE_EXPIRED:
-        return "expired";
-    case COUPON_TAKE_ENDED:
-        return "ended";
-    case COUPON_TAKE_SOLD_OUT:
-        return "sold out";
-    case COUPON_TAKE_CLOSED:
-        return "closed";
-    case COUPON_TAKE_OVERLOADED:
-        return "overloaded";
-    case COUPON_TAKE_UNAVAILABLE:
-        return "unavailable";
-    }
-    return "?";
-}
-
 void coupon_take_end(struct coupon_take *take, enum coupon_take_outcome outcome)
 {
     take->outcome = outcome;
-    LOG(outcome == COUPON_TAKE_ISSUED || outcome == COUPON_TAKE_RESERVED ? LOG_INFO : LOG_DEBUG,
-        "coupon", LOG_CSTR("operation", take->reserve ? "reserve" : "issue"),
-        LOG_CSTR("outcome", outcome_name(outcome)), LOG_INT("coupon", take->coupon_id),
-        LOG_INT("user", take->user_id), LOG_INT("sequence", take->slot),
-        LOG_STR("request", take->request_id));
     take->done(take);
 }
 

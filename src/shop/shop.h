@@ -88,7 +88,6 @@ struct coupon_take {
     void (*done)(struct coupon_take *take);
     int64_t coupon_id, user_id;
     bool reserve;
-    struct str request_id; /* for the log */
 
     enum coupon_take_outcome outcome;
     const struct coupon *coupon; /* NULL: unknown; see shop/catalog.h */

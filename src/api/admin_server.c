@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The server itself: log level, and, in profile test, the clock and stores that are away. */
+#include "api/admin.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+void admin_log(struct api_call *call)
+{
+    const struct log_body *body = call->body;
+
+    log_set_level((enum log_level)body->level);
+    LOG(LOG_WARN, "log level", LOG_CSTR("level", log_level_name((enum log_level)body->level)),
+        LOG_STR("request", call->http->request_id));
+    api_answer(call, 200, &log_body_json, body);
+}
+
+struct clock_call {
+    struct api_call *call;
+    struct shop_command command;
+};
+
+static void clock_done(struct shop_command *command)
+{
+    struct clock_call *self = CONTAINER_OF(command, struct clock_call, command);
+
+    if (command->ledger.err != ERR_OK) {
+        api_store_problem(self->call, command->ledger.err);
+        return;
+    }
+    clock_set_offset_ms(command->ledger.clock_set.offset_ms);
+    api_answer(self->call, 200, &clock_answer_json, &(struct clock_answer){ clock_wall_ms() });
+}
+
+void admin_test_clock(struct api_call *call)
+{
+    const struct clock_body *body = call->body;
+    bool now = body->now_ms_is == JSON_GIVEN, advance = body->advance_seconds_is == JSON_GIVEN;
+    struct clock_call *self;
+
+    if (now == advance) {
+        api_invalid(call, "now", "or advanceSeconds must be given, not both");
+        return;
+    }
+    self = api_alloc(call, sizeof *self);
+    if (!self)
+        return;
+    self->call = call;
+    self->command.done = clock_done;
+    self->command.ledger.op = LEDGER_CLOCK_SET;
+    self->command.ledger.clock_set.offset_ms =
+        now ? clock_offset_ms() + body->now_ms - clock_wall_ms() :
+              clock_offset_ms() + body->advance_seconds * 1000;
+    shop_command(call->loop->shop, &self->command);
+}
+
+void admin_test_faults(struct api_call *call)
+{
+    const struct fault_body *body = call->body;
+    struct shop *shop = call->loop->shop->shop;
+
+    switch ((enum fault_name)body->name) {
+    case FAULT_GATE:
+        gate_fault_set(shop->gate, body->on);
+        break;
+    case FAULT_LEDGER:
+        ledger_fault_set(shop->ledger, body->on);
+        break;
+    case FAULT_RANKING:
+        api_invalid(call, "name", "names a store that this version does not have");
+        return;
+    }
+    LOG(LOG_WARN, "fault switched", LOG_INT("name", body->name), LOG_INT("on", body->on));
+    api_answer(call, 200, &fault_body_json, body);
+}

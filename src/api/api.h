@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The HTTP contract: routes, their JSON, their errors. A route is one row (api_route.h) and one
+ * handler. One `struct api` per server, one `struct api_loop` per loop.
+ */
+#pragma once
+#include "auth/auth.h"
+#include "http/http.h"
+#include "metrics/metrics.h"
+#include "shop/shop.h"
+
+/* What the server itself knows; filled in before the loops run. */
+struct api {
+    struct shop *shop;
+    const struct config *config;
+    const struct auth_keys *keys; /* NULL: profiles local and test */
+    struct metrics *metrics;
+    _Atomic bool ready;           /* the server wants traffic */
+    bool (*is_healthy)(struct api *api, struct buf *reasons); /* see ops/ops_health.c */
+    struct api_router *router;
+    struct buf openapi; /* the document */
+};
+
+struct api_loop {
+    struct api *api;
+    struct shop_loop *shop;
+    struct auth_cache *auth_cache; /* NULL without keys */
+    struct metrics_slot *metrics;
+};
+
+struct api_route;
+/* The tables of routes that this server answers, ended by NULL. ERR_NOMEM. */
+enum err api_init(struct api *api, const struct api_route *const *tables) MUST_CHECK;
+void api_fini(struct api *api);
+/* Method and uri template of every route, for metrics_new(): borrowed until api_fini(). */
+const struct metrics_route *api_metric_routes(const struct api *api, size_t *ret_count);
+
+/* Callbacks of http_server_options; its `app` is the loop's struct api_loop. */
+void api_on_request(struct http_request *request);
+void api_on_refusal(struct http_request *request, enum http_refusal why);
+void api_on_answered(struct http_request *request, unsigned status, size_t bytes);

@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The way of a request: route, caller, body, handler. http calls api_on_request(), the handler
+ * answers, http calls api_on_answered().
+ */
+#include <stdio.h>
+
+#include "api/api_route.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+static struct api_loop *loop_of(const struct http_request *request)
+{
+    return request->app;
+}
+
+/* ---- answering ---- */
+
+void api_answer(struct api_call *call, unsigned status, const struct json_type *type,
+                const void *object)
+{
+    struct buf *out = http_response_begin(call->http, status, STR("application/json"));
+
+    json_render(out, type, object);
+    http_response_end(call->http);
+}
+
+void api_problem(struct api_call *call, enum problem problem, const char *why)
+{
+    problem_respond(call->http, problem, why, NULL);
+}
+
+void api_invalid(struct api_call *call, const char *member, const char *why)
+{
+    struct problem_answer extra = { .member_is = JSON_GIVEN, .member = str_from(member) };
+    char text[300];
+
+    snprintf(text, sizeof text, "%s %s", *member ? member : "the body", why);
+    problem_respond(call->http, PROBLEM_INVALID_INPUT, text, &extra);
+}
+
+void api_store_problem(struct api_call *call, enum err e)
+{
+    if (e == ERR_OVERLOADED)
+        api_problem(call, PROBLEM_OVERLOADED, "too many commands wait for the ledger; try again");
+    else if (e == ERR_UNCERTAIN)
+        api_problem(call, PROBLEM_STORE_UNAVAILABLE,
+                    "the outcome is not known; repeat the call, with the same key where it has one");
+    else
+        api_problem(call, PROBLEM_STORE_UNAVAILABLE, "the store is away; nothing was done");
+}
+
+void *api_alloc(struct api_call *call, size_t size)
+{
+    void *object = arena_alloc(&call->http->arena, size);
+
+    if (object)
+        return memset(object, 0, size);
+    api_problem(call, PROBLEM_OVERLOADED, "out of memory");
+    return NULL;
+}
+
+uint64_t api_elapsed_us(const struct api_call *call)
+{
+    return (clock_mono_ns() - call->http->started_ns) / 1000;
+}
+
+struct str api_cursor(int64_t value, char out[API_CURSOR_BYTES])
+{
+    int n = snprintf(out, API_CURSOR_BYTES, "c-%llx", (unsigned long long)value);
+
+    return (struct str){ out, (size_t)n };
+}
+
+bool api_cursor_parse(struct str text, int64_t *ret_value)
+{
+    uint64_t value = 0;
+
+    if (text.len < 3 || text.len > 18 || !str_has_prefix(text, STR("c-")) || text.ptr[2] == '0')
+        return false;
+    for (size_t i = 2; i < text.len; i++) {
+        char c = text.ptr[i];
+        unsigned digit = c >= '0' && c <= '9' ? (unsigned)(c - '0') :
+                         c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10 :
+                                                16;
+        if (digit == 16)
+            return false;
+        value = value << 4 | digit;
+    }
+    if (value > INT64_MAX)
+        return false;
+    *ret_value = (int64_t)value;
+    return true;
+}
+
+/* ---- routing ---- */
+
+static void answer_methods(struct http_request *request, unsigned allowed, bool refused)
+{
+    static const char *const names[] = { "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE" };
+    char text[64];
+    size_t n = 0;
+
+    allowed |= allowed & 1u << HTTP_GET ? 1u << HTTP_HEAD : 0;
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++)
+        if (allowed >> i & 1)
+            n += (size_t)snprintf(text + n, sizeof text - n, "%s, ", names[i]);
+    n += (size_t)snprintf(text + n, sizeof text - n, "OPTIONS");
+    http_response_header(request, STR("Allow"), (struct str){ text, n });
+    if (refused)
+        problem_respond(request, PROBLEM_METHOD_NOT_ALLOWED, "this path does not have that method",
+                        NULL);
+    else
+        http_respond(request, 204, STR_NONE, STR_NONE);
+}
+
+/* The route, or NULL: answered. */
+static const struct api_route *find_route(struct api_call *call)
+{
+    struct http_request *request = call->http;
+    const struct api *api = call->loop->api;
+    struct api_match match;
+
+    if (request->method == HTTP_OPTIONS && str_equal(request->path, STR("*"))) {
+        answer_methods(request, ~0u, false);
+        return NULL;
+    }
+    api_router_match(api->router, request->method, request->path, &match);
+    bool hidden = match.route && match.route->access == API_TEST &&
+                  api->config->profile != CONFIG_TEST;
+    if (!match.path_known || hidden) {
+        api_problem(call, PROBLEM_NOT_FOUND, "there is nothing at this path");
+        return NULL;
+    }
+    if (!match.route) {
+        answer_methods(request, match.allowed, request->method != HTTP_OPTIONS);
+        return NULL;
+    }
+    call->route = match.route;
+    if (match.bad_id) {
+        char name[64];
+        snprintf(name, sizeof name, "%.*s", (int)MIN(match.bad_id_name.len, sizeof name - 1),
+                 match.bad_id_name.ptr);
+        api_invalid(call, name, "must be an integer");
+        return NULL;
+    }
+    memcpy(call->ids, match.ids, sizeof call->ids);
+    return match.route;
+}
+
+/* ---- who is calling ---- */
+
+static bool authenticate(struct api_call *call)
+{
+    struct api_loop *loop = call->loop;
+    struct str field = http_request_header(call->http, STR("Authorization")), token;
+
+    if (!field.ptr || !auth_bearer(field, &token)) {
+        api_problem(call, PROBLEM_UNAUTHENTICATED, "send Authorization: Bearer with a token");
+        return false;
+    }
+    enum auth_result result =
+        auth_verify(loop->api->keys, loop->auth_cache, token, clock_wall_ms(), &call->claims);
+    if (result == AUTH_OK)
+        return true;
+    if (result == AUTH_NOMEM) {
+        api_problem(call, PROBLEM_OVERLOADED, "out of memory");
+        return false;
+    }
+    metrics_add(loop->metrics, METRIC_tokens_refused, 1);
+    api_problem(call, PROBLEM_UNAUTHENTICATED, auth_result_text(result));
+    return false;
+}
+
+static bool admin_only(struct api_call *call)
+{
+    if (call->claims.admin)
+        return true;
+    api_problem(call, PROBLEM_FORBIDDEN, "this needs the role admin");
+    return false;
+}
+
+/* Before the body is read. API_USER is checked against its `userId` once that is known. */
+static bool admit(struct api_call *call)
+{
+    const struct config *config = call->loop->api->config;
+    enum api_access access = call->route->access;
+
+    if (access == API_PUBLIC || (access == API_OPS && config->metrics_public))
+        return true;
+    if (config->profile != CONFIG_PROD) {
+        if (access != API_ADMIN && access != API_TEST && access != API_OPS)
+            return true;
+        if (call->http->peer_is_loopback)
+            return true;
+        api_problem(call, PROBLEM_FORBIDDEN, "administration is open to callers from loopback only");
+        return false;
+    }
+    if (!authenticate(call))
+        return false;
+    return access == API_USER ? true : admin_only(call);
+}
+
+static bool is_owner(struct api_call *call)
+{
+    const struct api_route *route = call->route;
+    int64_t user_id = call->ids[0];
+
+    if (route->access != API_USER || call->loop->api->config->profile != CONFIG_PROD)
+        return true;
+    if (!route->user_in_path)
+        memcpy(&user_id, (const char *)call->body + route->body_user_offset, sizeof user_id);
+    if (call->claims.has_user && call->claims.user_id == user_id)
+        return true;
+    api_problem(call, PROBLEM_FORBIDDEN, "the token is another user's");
+    return false;
+}
+
+/* ---- query, body, key ---- */
+
+static bool bind_failed(struct api_call *call, enum err e, const struct json_error *error)
+{
+    if (e == ERR_NOMEM)
+        api_problem(call, PROBLEM_OVERLOADED, "out of memory");
+    else
+        api_invalid(call, error->member, error->detail);
+    return false;
+}
+
+static bool bind_query(struct api_call *call)
+{
+    const struct json_type *type = call->route->query;
+    struct json_error error = { 0 };
+
+    if (!type)
+        return true;
+    call->query = api_alloc(call, type->size);
+    if (!call->query)
+        return false;
+    enum err e =
+        api_query_parse(call->http->query, type, &call->http->arena, call->query, &error);
+    return e == ERR_OK || bind_failed(call, e, &error);
+}
+
+static bool content_type_is_json(struct str value)
+{
+    const char *semicolon = value.len ? memchr(value.ptr, ';', value.len) : NULL;
+
+    if (semicolon)
+        value.len = (size_t)(semicolon - value.ptr);
+    while (value.len > 0 && (value.ptr[value.len - 1] == ' ' || value.ptr[value.len - 1] == '\t'))
+        value.len--;
+    return value.ptr == NULL || str_equal_nocase(value, STR("application/json"));
+}
+
+static bool bind_body(struct api_call *call)
+{
+    const struct json_type *type = call->route->body;
+    struct json_error error = { 0 };
+
+    if (!type)
+        return true;
+    if (!content_type_is_json(http_request_header(call->http, STR("Content-Type")))) {
+        api_problem(call, PROBLEM_UNSUPPORTED_MEDIA_TYPE,
+                    "send the body as Content-Type: application/json");
+        return false;
+    }
+    call->body = api_alloc(call, type->size);
+    if (!call->body)
+        return false;
+    enum err e = json_parse(call->http->body, type, &call->http->arena, call->body, &error);
+    return e == ERR_OK || bind_failed(call, e, &error);
+}
+
+/* In the body or in the header; the body names it, so one of them is required. */
+static bool bind_key(struct api_call *call)
+{
+    struct str header, named;
+
+    if (!(call->route->flags & API_KEYED))
+        return true;
+    header = http_request_header(call->http, STR("Idempotency-Key"));
+    memcpy(&named, (const char *)call->body + call->route->body_key_offset, sizeof named);
+    call->key = named.ptr ? named : header;
+    if (named.ptr && header.ptr && !str_equal(named, header)) {
+        api_invalid(call, "idempotencyKey", "differs from the header Idempotency-Key");
+        return false;
+    }
+    if (!call->key.ptr) {
+        api_invalid(call, "idempotencyKey", "is missing");
+        return false;
+    }
+    if (call->key.len < 1 || call->key.len > 400 || !str_is_utf8(call->key) ||
+        str_length(call->key) > 100) {
+        api_invalid(call, "idempotencyKey", "must have 1 to 100 characters");
+        return false;
+    }
+    return true;
+}
+
+void api_on_request(struct http_request *request)
+{
+    struct api_loop *loop = loop_of(request);
+    struct api_call *call = arena_alloc(&request->arena, sizeof *call);
+
+    metrics_level(loop->metrics, METRIC_http_in_flight, 1);
+    request->user = NULL;
+    if (!call) {
+        problem_respond(request, PROBLEM_OVERLOADED, "out of memory", NULL);
+        return;
+    }
+    *call = (struct api_call){ .http = request, .loop = loop };
+    request->user = call;
+    if (find_route(call) && admit(call) && bind_query(call) && bind_body(call) && is_owner(call) &&
+        bind_key(call))
+        call->route->handle(call);
+}
+
+void api_on_refusal(struct http_request *request, enum http_refusal why)
+{
+    static const struct {
+        enum problem problem;
+        const char *why;
+    } rows[HTTP_REFUSAL_COUNT] = {
+        [HTTP_REFUSAL_MALFORMED] = { PROBLEM_INVALID_INPUT, "not a well-formed HTTP request" },
+        [HTTP_REFUSAL_URI_TOO_LONG] = { PROBLEM_URI_TOO_LONG, "the request line is too long" },
+        [HTTP_REFUSAL_HEADERS_TOO_LARGE] = { PROBLEM_HEADERS_TOO_LARGE,
+                                             "too many header fields, or too many bytes of them" },
+        [HTTP_REFUSAL_BODY_TOO_LARGE] = { PROBLEM_PAYLOAD_TOO_LARGE, "the body is too large" },
+        [HTTP_REFUSAL_TIMEOUT] = { PROBLEM_REQUEST_TIMEOUT, "the request did not arrive in time" },
+        [HTTP_REFUSAL_TOO_MANY_CONNECTIONS] = { PROBLEM_OVERLOADED, "too many connections" },
+    };
+    struct api_loop *loop = loop_of(request);
+
+    metrics_level(loop->metrics, METRIC_http_in_flight, 1);
+    metrics_add(loop->metrics, METRIC_http_malformed, 1);
+    request->user = NULL;
+    problem_respond(request, rows[why].problem, rows[why].why, NULL);
+}
+
+void api_on_answered(struct http_request *request, unsigned status, size_t bytes)
+{
+    struct api_loop *loop = loop_of(request);
+    const struct api_call *call = request->user;
+    const struct api_route *route = call ? call->route : NULL;
+    uint64_t ns = clock_mono_ns() - request->started_ns;
+
+    metrics_level(loop->metrics, METRIC_http_in_flight, -1);
+    metrics_http(loop->metrics, api_router_index(loop->api->router, route), (int)status, ns);
+    LOG(LOG_DEBUG, "request", LOG_STR("request", request->request_id),
+        LOG_STR("method", request->method_token), LOG_STR("path", request->path),
+        LOG_INT("status", status), LOG_INT("bytes", bytes), LOG_INT("duration_us", ns / 1000));
+}
+
+enum err api_init(struct api *api, const struct api_route *const *tables)
+{
+    api->router = api_router_new(tables);
+    if (!api->router)
+        return ERR_NOMEM;
+    return api_openapi(api, &api->openapi);
+}
+
+void api_fini(struct api *api)
+{
+    api->router = api_router_free(api->router);
+    buf_fini(&api->openapi);
+}
+
+const struct metrics_route *api_metric_routes(const struct api *api, size_t *ret_count)
+{
+    return api_router_metrics(api->router, ret_count);
+}

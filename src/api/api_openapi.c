@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The OpenAPI 3.1 document, from the rows of the route tables and their JSON types. */
+#include "api/api_route.h"
+#include "json/json_schema.h"
+
+#define COMMON_PROBLEMS                                                          \
+    (PROBLEM_BIT(INVALID_INPUT) | PROBLEM_BIT(REQUEST_TIMEOUT) |                  \
+     PROBLEM_BIT(URI_TOO_LONG) | PROBLEM_BIT(HEADERS_TOO_LARGE) |                 \
+     PROBLEM_BIT(PAYLOAD_TOO_LARGE) | PROBLEM_BIT(OVERLOADED))
+
+static bool is_prod(const struct api *api)
+{
+    return api->config->profile == CONFIG_PROD;
+}
+
+static uint64_t problems_of(const struct api *api, const struct api_route *route)
+{
+    uint64_t set = route->problems | COMMON_PROBLEMS;
+
+    if (route->body)
+        set |= PROBLEM_BIT(UNSUPPORTED_MEDIA_TYPE);
+    if (route->access != API_PUBLIC) {
+        if (is_prod(api))
+            set |= PROBLEM_BIT(UNAUTHENTICATED);
+        if (is_prod(api) || route->access != API_USER)
+            set |= PROBLEM_BIT(FORBIDDEN);
+    }
+    return set;
+}
+
+static void member(struct buf *out, const char *name, const char *value)
+{
+    buf_printf(out, "\"%s\":", name);
+    buf_json_string(out, str_from(value));
+}
+
+/* ---- parameters ---- */
+
+static void path_parameters(struct buf *out, const char *path, bool *first)
+{
+    for (const char *open = strchr(path, '{'); open; open = strchr(open + 1, '{')) {
+        const char *end = strchr(open, '}');
+        buf_printf(out,
+                   "%s{\"name\":\"%.*s\",\"in\":\"path\",\"required\":true,"
+                   "\"schema\":{\"type\":\"integer\",\"format\":\"int64\"},\"example\":1}",
+                   *first ? "" : ",", (int)(end - open - 1), open + 1);
+        *first = false;
+    }
+}
+
+static void query_parameters(struct buf *out, const struct json_type *type, bool *first)
+{
+    for (size_t i = 0; type && i < type->row_count; i++) {
+        const struct json_row *row = &type->rows[i];
+        buf_printf(out, "%s{\"name\":\"%.*s\",\"in\":\"query\",\"required\":%s,",
+                   *first ? "" : ",", (int)row->name_len, row->prefix + 2,
+                   row->flags & JSON_FLAG_REQUIRED ? "true" : "false");
+        member(out, "description", row->about);
+        buf_literal(out, ",\"schema\":");
+        json_schema_row(out, row);
+        buf_char(out, '}');
+        *first = false;
+    }
+}
+
+static void parameters(struct buf *out, const struct api_route *route)
+{
+    bool first = true;
+
+    buf_literal(out, ",\"parameters\":[");
+    path_parameters(out, route->path, &first);
+    query_parameters(out, route->query, &first);
+    if (route->flags & API_KEYED)
+        buf_printf(out,
+                   "%s{\"name\":\"Idempotency-Key\",\"in\":\"header\",\"required\":false,"
+                   "\"description\":\"Instead of the body's idempotencyKey; if both are given they"
+                   " must be equal.\",\"schema\":{\"type\":\"string\",\"minLength\":1,"
+                   "\"maxLength\":100}}",
+                   first ? "" : ",");
+    buf_char(out, ']');
+}
+
+/* ---- bodies and answers ---- */
+
+static void content(struct buf *out, const char *media_type, const struct json_type *type)
+{
+    buf_printf(out, "\"content\":{\"%s\":{\"schema\":", media_type);
+    if (type)
+        json_schema_ref(out, type);
+    else
+        buf_literal(out, "{\"type\":\"string\"}");
+    buf_literal(out, "}}");
+}
+
+static void success(struct buf *out, const struct api_route *route)
+{
+    buf_printf(out, "\"%u\":{\"description\":\"Done.\",", route->status);
+    content(out, route->answer_type ? route->answer_type : "application/json", route->answer);
+    buf_char(out, '}');
+}
+
+/* Health says why in its own words. */
+static void down(struct buf *out, const struct api_route *route)
+{
+    buf_literal(out, ",\"503\":{\"description\":\"Down.\",");
+    content(out, "application/json", route->down);
+    buf_char(out, '}');
+}
+
+/* One response a status, naming the errors that share it. */
+static void failure(struct buf *out, uint64_t set, unsigned status)
+{
+    bool first = true, waits = status == 429 || status == 503;
+
+    buf_printf(out, ",\"%u\":{\"description\":\"", status);
+    for (enum problem problem = 0; problem < PROBLEM_COUNT; problem++)
+        if ((set >> problem & 1) && problem_status(problem) == status) {
+            buf_printf(out, "%s%s (%s): %s", first ? "" : "; ", problem_name(problem),
+                       problem_code(problem), problem_title(problem));
+            first = false;
+        }
+    buf_literal(out, "\",");
+    if (waits)
+        buf_literal(out, "\"headers\":{\"Retry-After\":{\"description\":\"Seconds.\","
+                         "\"required\":true,\"schema\":{\"type\":\"integer\"}}},");
+    content(out, "application/problem+json", &problem_answer_json);
+    buf_char(out, '}');
+}
+
+static void responses(struct buf *out, const struct api *api, const struct api_route *route)
+{
+    uint64_t set = problems_of(api, route);
+
+    buf_literal(out, ",\"responses\":{");
+    success(out, route);
+    for (unsigned status = 400; status < 600; status++)
+        for (enum problem problem = 0; problem < PROBLEM_COUNT; problem++)
+            if ((set >> problem & 1) && problem_status(problem) == status) {
+                if (status == 503 && route->down)
+                    down(out, route);
+                else
+                    failure(out, set, status);
+                break;
+            }
+    buf_char(out, '}');
+}
+
+static void operation(struct buf *out, const struct api *api, const struct api_route *route)
+{
+    static const char *const names[] = { "get", "head", "post", "put", "patch", "delete" };
+
+    buf_printf(out, "\"%s\":{", names[route->method]);
+    member(out, "operationId", route->name);
+    buf_printf(out, ",\"tags\":[\"%s\"],", route->tag);
+    member(out, "summary", route->summary);
+    parameters(out, route);
+    if (route->body) {
+        buf_literal(out, ",\"requestBody\":{\"required\":true,");
+        content(out, "application/json", route->body);
+        buf_char(out, '}');
+    }
+    responses(out, api, route);
+    if (is_prod(api) && route->access != API_PUBLIC)
+        buf_literal(out, ",\"security\":[{\"bearer\":[]}]");
+    buf_char(out, '}');
+}
+
+/* Routes of one path stand side by side in the tables. */
+static void paths(struct buf *out, struct api *api, struct json_schema_set *schemas)
+{
+    const char *path = NULL;
+    const struct api_route *route;
+
+    buf_literal(out, ",\"paths\":{");
+    for (size_t i = 0; (route = api_router_route(api->router, i)); i++) {
+        if (route->access == API_TEST && api->config->profile != CONFIG_TEST)
+            continue;
+        bool same = path && strcmp(path, route->path) == 0;
+        buf_printf(out, "%s", same ? "," : path ? "}," : "");
+        if (!same)
+            buf_printf(out, "\"%s\":{", route->path);
+        path = route->path;
+        operation(out, api, route);
+        if (route->body)
+            json_schema_add(schemas, route->body);
+        if (route->answer)
+            json_schema_add(schemas, route->answer);
+    }
+    buf_literal(out, "}}");
+}
+
+enum err api_openapi(struct api *api, struct buf *out)
+{
+    struct json_schema_set schemas = { 0 };
+
+    buf_literal(out, "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"Doorbuster\",\"version\":\"1\","
+                     "\"description\":\"Limited coupons, first come, first served.\","
+                     "\"license\":{\"name\":\"Apache-2.0\",\"identifier\":\"Apache-2.0\"}},"
+                     "\"servers\":[{\"url\":\"/\"}]");
+    json_schema_add(&schemas, &problem_answer_json);
+    paths(out, api, &schemas);
+    buf_literal(out, ",\"components\":{\"schemas\":");
+    json_schema_render(out, &schemas);
+    if (is_prod(api))
+        buf_literal(out, ",\"securitySchemes\":{\"bearer\":{\"type\":\"http\","
+                         "\"scheme\":\"bearer\",\"bearerFormat\":\"JWT\"}}");
+    buf_literal(out, "}}");
+    return buf_ok(out) ? ERR_OK : ERR_NOMEM;
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A route is one row: what it matches, what it binds, what it answers, and its handler. The same
+ * row makes the OpenAPI document. A handler is called with everything bound and the caller allowed;
+ * it answers now or later, exactly once.
+ */
+#pragma once
+#include "api/api.h"
+#include "api/problem.h"
+#include "json/json_bind.h"
+
+enum api_access {
+    API_PUBLIC,
+    API_USER,   /* prod: the token's subject must be the `userId` of path, query or body */
+    API_CHARGE, /* prod with payment.gateway none: admin; the key belongs to the user of the path */
+    API_ADMIN,  /* prod: role admin; local and test: callers from loopback */
+    API_OPS,    /* prod: role admin, unless metrics.public */
+    API_TEST,   /* profile test only; elsewhere there is no such path */
+};
+
+enum { API_PATH_IDS_MAX = 2 };
+
+struct api_call {
+    struct http_request *http;
+    struct api_loop *loop;
+    const struct api_route *route;
+    int64_t ids[API_PATH_IDS_MAX]; /* the path's {…}, in order */
+    void *query;                   /* of route->query */
+    void *body;                    /* of route->body */
+    struct auth_claims claims;     /* prod, unless the route is public */
+    struct str key;                /* idempotency key; routes with API_KEYED */
+    void *state;                   /* the handler's own */
+};
+
+enum api_flag {
+    API_KEYED = 1, /* takes an Idempotency-Key, which the body may name, too */
+};
+
+struct api_route {
+    enum http_method method;
+    const char *path; /* "/api/coupons/{couponId}/issue"; every {…} is an int64 */
+    const char *name, *tag, *summary;
+    void (*handle)(struct api_call *call);
+    enum api_access access;
+    unsigned flags; /* enum api_flag */
+    const struct json_type *query, *body;
+    /* Where the caller's user id is, for API_USER: in the path (first id), or in the body. */
+    bool user_in_path;
+    size_t body_user_offset; /* of an int64_t */
+    /* Where the body's key is, for API_KEYED: of a struct str; ptr NULL: not given. */
+    size_t body_key_offset;
+    unsigned status; /* of success */
+    const struct json_type *answer;
+    const char *answer_type; /* NULL: application/json */
+    const struct json_type *down; /* health: the body of its 503; NULL: a problem */
+    uint64_t problems;       /* PROBLEM_BIT()s, beside those that every such route has */
+};
+
+extern const struct api_route api_routes[]; /* ended by a row without a path */
+
+/* ---- answering ---- */
+
+void api_answer(struct api_call *call, unsigned status, const struct json_type *type,
+                const void *object);
+void api_problem(struct api_call *call, enum problem problem, const char *why);
+void api_invalid(struct api_call *call, const char *member, const char *why);
+/* The problem of a failed store. */
+void api_store_problem(struct api_call *call, enum err e);
+/* From the request's arena, zeroed; NULL: answered 503 already. */
+void *api_alloc(struct api_call *call, size_t size) MUST_CHECK;
+uint64_t api_elapsed_us(const struct api_call *call);
+
+/* Opaque cursors of lists: a positive int64. */
+enum { API_CURSOR_BYTES = 24 };
+struct str api_cursor(int64_t value, char out[API_CURSOR_BYTES]);
+bool api_cursor_parse(struct str text, int64_t *ret_value) MUST_CHECK;
+
+/* ---- between the parts of api ---- */
+
+struct api_match {
+    const struct api_route *route; /* NULL: the path has no such method, or is unknown */
+    bool path_known;
+    bool bad_id; /* a {…} is not an int64; `bad_id_name` says which */
+    struct str bad_id_name;
+    int64_t ids[API_PATH_IDS_MAX];
+    unsigned allowed; /* bits of enum http_method */
+};
+struct api_router *api_router_new(const struct api_route *const *tables) MUST_CHECK;
+struct api_router *api_router_free(struct api_router *router);
+void api_router_match(const struct api_router *router, enum http_method method, struct str path,
+                      struct api_match *ret_match);
+const struct metrics_route *api_router_metrics(const struct api_router *router, size_t *ret_count);
+/* The number of a route in the metrics; of NULL: unmatched. */
+size_t api_router_index(const struct api_router *router, const struct api_route *route);
+/* All routes, in table order. */
+const struct api_route *api_router_route(const struct api_router *router, size_t index);
+
+/* Query parameters into a struct, by the rows of `type`. ERR_INVALID with ret_error; ERR_NOMEM. */
+enum err api_query_parse(struct str query, const struct json_type *type, struct arena *arena,
+                         void *out, struct json_error *ret_error) MUST_CHECK;
+
+enum err api_openapi(struct api *api, struct buf *out) MUST_CHECK;

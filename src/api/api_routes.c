@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/admin.h"
+#include "api/api_json.h"
+#include "api/api_route.h"
+#include "api/coupons.h"
+#include "api/users.h"
+
+/* What every route that writes to, or reads from, the ledger may answer. */
+#define STORE (PROBLEM_BIT(OVERLOADED) | PROBLEM_BIT(STORE_UNAVAILABLE))
+#define TAKING                                                                             \
+    (STORE | PROBLEM_BIT(USER_NOT_FOUND) | PROBLEM_BIT(INVALID_COUPON) |                   \
+     PROBLEM_BIT(COUPON_SOLD_OUT) | PROBLEM_BIT(EXPIRED_COUPON) |                          \
+     PROBLEM_BIT(ALREADY_ISSUED_COUPON) | PROBLEM_BIT(COUPON_NOT_STARTED) |                \
+     PROBLEM_BIT(COUPON_CLOSED) | PROBLEM_BIT(COUPON_ENDED))
+
+/* clang-format off */
+const struct api_route api_routes[] = {
+    { HTTP_POST, "/api/coupons/{couponId}/issue", "issueCoupon", "coupons",
+      "Take a coupon, first come, first served; answered when it is stored.",
+      coupons_issue, API_USER, .body = &take_body_json,
+      .body_user_offset = offsetof(struct take_body, user_id),
+      .status = 200, .answer = &issue_answer_json, .problems = TAKING },
+    { HTTP_POST, "/api/coupons/{couponId}/reserve", "reserveCoupon", "coupons",
+      "Take a place, first come, first served; answered at once, the coupon follows.",
+      coupons_reserve, API_USER, .body = &take_body_json,
+      .body_user_offset = offsetof(struct take_body, user_id),
+      .status = 200, .answer = &reserve_answer_json, .problems = TAKING },
+    { HTTP_GET, "/api/coupons/{couponId}", "getCoupon", "coupons", "One coupon.",
+      coupons_get, API_PUBLIC,
+      .status = 200, .answer = &coupon_answer_json, .problems = PROBLEM_BIT(NOT_FOUND) },
+    { HTTP_GET, "/api/coupons", "listCoupons", "coupons", "Coupons that are open or will open.",
+      coupons_list, API_PUBLIC, .query = &page_query_json,
+      .status = 200, .answer = &coupon_list_answer_json },
+
+    { HTTP_GET, "/api/users/{userId}", "getUser", "users", "One user.",
+      users_get, API_USER, .user_in_path = true,
+      .status = 200, .answer = &user_answer_json, .problems = STORE | PROBLEM_BIT(USER_NOT_FOUND) },
+    { HTTP_GET, "/api/users/{userId}/balance", "getBalance", "users", "A user's balance.",
+      users_balance, API_USER, .user_in_path = true,
+      .status = 200, .answer = &balance_answer_json, .problems = STORE | PROBLEM_BIT(USER_NOT_FOUND) },
+    { HTTP_POST, "/api/users/{userId}/balance/charge", "chargeBalance", "users",
+      "Add money to a balance, once per idempotency key.",
+      users_charge, API_CHARGE, API_KEYED, .body = &charge_body_json, .user_in_path = true,
+      .body_key_offset = offsetof(struct charge_body, idempotency_key),
+      .status = 200, .answer = &charge_answer_json,
+      .problems = STORE | PROBLEM_BIT(USER_NOT_FOUND) | PROBLEM_BIT(INVALID_CHARGE_AMOUNT) |
+                  PROBLEM_BIT(IDEMPOTENCY_KEY_REUSED) },
+    { HTTP_GET, "/api/users/{userId}/coupons", "listUserCoupons", "users", "A user's coupons.",
+      coupons_of_user, API_USER, .query = &held_query_json, .user_in_path = true,
+      .status = 200, .answer = &held_list_answer_json,
+      .problems = STORE | PROBLEM_BIT(USER_NOT_FOUND) },
+
+    { HTTP_POST, "/api/admin/coupons", "createCoupon", "administration", "A new coupon.",
+      admin_coupons_create, API_ADMIN, .body = &coupon_create_body_json,
+      .status = 201, .answer = &coupon_answer_json, .problems = STORE | PROBLEM_BIT(CONFLICT) },
+    { HTTP_GET, "/api/admin/coupons", "listAllCoupons", "administration", "All coupons.",
+      admin_coupons_list, API_ADMIN, .query = &page_query_json,
+      .status = 200, .answer = &coupon_list_answer_json },
+    { HTTP_PATCH, "/api/admin/coupons/{couponId}", "changeCoupon", "administration",
+      "Change quantity or window, close or open again.",
+      admin_coupons_patch, API_ADMIN, .body = &coupon_patch_body_json,
+      .status = 200, .answer = &coupon_answer_json,
+      .problems = STORE | PROBLEM_BIT(NOT_FOUND) | PROBLEM_BIT(CONFLICT) },
+    { HTTP_GET, "/api/admin/coupons/{couponId}/proof", "proveCoupon", "administration",
+      "Whether the drop was right, during it or afterwards.",
+      admin_proof, API_ADMIN,
+      .status = 200, .answer = &proof_answer_json, .problems = STORE | PROBLEM_BIT(NOT_FOUND) },
+    { HTTP_GET, "/api/admin/coupons/{couponId}/winners", "listWinners", "administration",
+      "Who got one, by sequence number; all of them with Accept: text/csv.",
+      admin_winners, API_ADMIN, .query = &page_query_json,
+      .status = 200, .answer = &winners_answer_json, .problems = STORE | PROBLEM_BIT(NOT_FOUND) },
+    { HTTP_POST, "/api/admin/users", "createUsers", "administration", "One user, or a range.",
+      admin_users_create, API_ADMIN, .body = &users_create_body_json,
+      .status = 201, .answer = &users_create_answer_json, .problems = STORE | PROBLEM_BIT(CONFLICT) },
+    { HTTP_POST, "/api/admin/log", "setLogLevel", "administration", "How much is logged.",
+      admin_log, API_ADMIN, .body = &log_body_json,
+      .status = 200, .answer = &log_body_json },
+
+    { HTTP_POST, "/api/admin/test/clock", "setClock", "test", "Move the clock. Profile test only.",
+      admin_test_clock, API_TEST, .body = &clock_body_json,
+      .status = 200, .answer = &clock_answer_json, .problems = STORE },
+    { HTTP_POST, "/api/admin/test/faults", "setFault", "test",
+      "Switch a store off or on. Profile test only.",
+      admin_test_faults, API_TEST, .body = &fault_body_json,
+      .status = 200, .answer = &fault_body_json },
+    { 0 },
+};
+/* clang-format on */

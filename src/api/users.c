@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/users.h"
+
+#include "api/api_json.h"
+#include "base/log.h"
+
+struct user_answer {
+    int64_t user_id, balance;
+    struct str username, email;
+};
+static const struct json_row user_answer_rows[] = {
+    JSON_INT64(user_answer, user_id, "userId", 1, INT64_MAX, "Id.", "1", JSON_REQUIRED),
+    JSON_STR(user_answer, username, "username", 0, 200, "Name.", "user1", JSON_REQUIRED),
+    JSON_STR(user_answer, email, "email", 0, 200, "Address.", "user1@example.com", JSON_REQUIRED),
+    JSON_INT64(user_answer, balance, "balance", 0, INT64_MAX, "Won.", "100000", JSON_REQUIRED),
+};
+const JSON_ANSWER(user_answer, "User", "A user.");
+
+struct balance_answer {
+    int64_t user_id, balance;
+};
+static const struct json_row balance_answer_rows[] = {
+    JSON_INT64(balance_answer, user_id, "userId", 1, INT64_MAX, "Id.", "1", JSON_REQUIRED),
+    JSON_INT64(balance_answer, balance, "balance", 0, INT64_MAX, "Won.", "100000", JSON_REQUIRED),
+};
+const JSON_ANSWER(balance_answer, "Balance", "A user's balance.");
+
+static const struct json_row charge_body_rows[] = {
+    JSON_INT64(charge_body, amount, "amount", INT64_MIN, INT64_MAX,
+               "Won to add, 1 up to charge.max.", "10000", JSON_REQUIRED),
+    JSON_STR(charge_body, idempotency_key, "idempotencyKey", 1, 100,
+             "Names this charge: the same key again is answered with the same bytes. May be given"
+             " as the header Idempotency-Key instead.",
+             "charge-1", JSON_NULLABLE_KEY(charge_body, idempotency_key)),
+};
+const JSON_BODY(charge_body, "ChargeRequest", "How much to add.");
+
+struct charge_answer {
+    int64_t user_id, balance, charged_amount, charged_at_ms;
+};
+static const struct json_row charge_answer_rows[] = {
+    JSON_INT64(charge_answer, user_id, "userId", 1, INT64_MAX, "Id.", "1", JSON_REQUIRED),
+    JSON_INT64(charge_answer, balance, "balance", 0, INT64_MAX, "Won, after the charge.", "110000",
+               JSON_REQUIRED),
+    JSON_INT64(charge_answer, charged_amount, "chargedAmount", 1, INT64_MAX, "Won.", "10000",
+               JSON_REQUIRED),
+    JSON_TIME(charge_answer, charged_at_ms, "chargedAt", "When.", EXAMPLE_TIME, JSON_REQUIRED),
+};
+const JSON_ANSWER(charge_answer, "Charge", "A charge that was made.");
+
+/* ---- looking ---- */
+
+struct get_call {
+    struct api_call *call;
+    struct user_get get;
+};
+
+static bool got(const struct get_call *self)
+{
+    if (self->get.err == ERR_NOT_FOUND)
+        api_problem(self->call, PROBLEM_USER_NOT_FOUND, "there is no such user");
+    else if (self->get.err != ERR_OK)
+        api_store_problem(self->call, self->get.err);
+    return self->get.err == ERR_OK;
+}
+
+static void get_done(struct user_get *get)
+{
+    struct get_call *self = CONTAINER_OF(get, struct get_call, get);
+
+    if (got(self))
+        api_answer(self->call, 200, &user_answer_json,
+                   &(struct user_answer){ .user_id = get->user.user_id,
+                                          .balance = get->user.balance,
+                                          .username = get->user.username,
+                                          .email = get->user.email });
+}
+
+static void balance_done(struct user_get *get)
+{
+    struct get_call *self = CONTAINER_OF(get, struct get_call, get);
+
+    if (got(self))
+        api_answer(self->call, 200, &balance_answer_json,
+                   &(struct balance_answer){ get->user.user_id, get->user.balance });
+}
+
+static void get_user(struct api_call *call, void (*done)(struct user_get *get))
+{
+    struct get_call *self = api_alloc(call, sizeof *self);
+
+    if (!self)
+        return;
+    self->call = call;
+    self->get.done = done;
+    self->get.arena = &call->http->arena;
+    self->get.user_id = call->ids[0];
+    user_get(call->loop->shop, &self->get);
+}
+
+void users_get(struct api_call *call)
+{
+    get_user(call, get_done);
+}
+
+void users_balance(struct api_call *call)
+{
+    get_user(call, balance_done);
+}
+
+/* ---- charge ---- */
+
+struct charge_call {
+    struct api_call *call;
+    struct shop_command command;
+    struct ledger_key key;
+};
+
+/* On the ledger's thread: what is stored with the charge, and answered. */
+static unsigned charge_render(const struct ledger_command *command, struct buf *answer)
+{
+    const struct ledger_charge *charge = &command->charge;
+
+    json_render(answer, &charge_answer_json,
+                &(struct charge_answer){ .user_id = charge->user_id,
+                                         .balance = charge->balance,
+                                         .charged_amount = charge->amount,
+                                         .charged_at_ms = charge->charged_at_ms });
+    return 200;
+}
+
+static void charge_answer(struct charge_call *self)
+{
+    struct ledger_command *ledger = &self->command.ledger;
+    struct api_call *call = self->call;
+
+    if (ledger->err != ERR_OK) {
+        api_store_problem(call, ledger->err);
+    } else if (ledger->key_outcome == LEDGER_KEY_REUSED) {
+        api_problem(call, PROBLEM_IDEMPOTENCY_KEY_REUSED,
+                    "this key was used with another amount; take a new one");
+    } else if (ledger->charge.outcome == LEDGER_CHARGE_NO_USER) {
+        api_problem(call, PROBLEM_USER_NOT_FOUND, "there is no such user");
+    } else if (ledger->charge.outcome == LEDGER_CHARGE_INVALID_AMOUNT) {
+        api_problem(call, PROBLEM_INVALID_CHARGE_AMOUNT,
+                    "the amount is below 1, above the maximum, or the balance would overflow");
+    } else {
+        if (ledger->key_outcome == LEDGER_KEY_REPLAY)
+            metrics_add(call->loop->metrics, METRIC_idempotent_replays, 1);
+        LOG(LOG_INFO, "charge", LOG_STR("request", call->http->request_id),
+            LOG_CSTR("outcome", ledger->key_outcome == LEDGER_KEY_REPLAY ? "replayed" : "charged"),
+            LOG_INT("user", ledger->charge.user_id), LOG_INT("amount", ledger->charge.amount),
+            LOG_INT("balance", ledger->charge.balance),
+            LOG_INT("duration_us", api_elapsed_us(call)));
+        http_respond(call->http, ledger->status, STR("application/json"),
+                     buf_str(&ledger->answer));
+    }
+}
+
+static void charge_done(struct shop_command *command)
+{
+    struct charge_call *self = CONTAINER_OF(command, struct charge_call, command);
+    struct buf answer = command->ledger.answer; /* outlives the request, which ends here */
+
+    charge_answer(self);
+    buf_fini(&answer);
+}
+
+void users_charge(struct api_call *call)
+{
+    const struct charge_body *body = call->body;
+    struct json_fingerprint print = { 0 };
+    struct charge_call *self = api_alloc(call, sizeof *self);
+
+    if (!self)
+        return;
+    self->call = call;
+    self->key.user_id = call->ids[0];
+    self->key.operation = STR("POST /api/users/{userId}/balance/charge");
+    self->key.key = call->key;
+    json_fingerprint_int(&print, STR("userId"), call->ids[0]);
+    json_fingerprint_object(&print, &charge_body_json, body);
+    json_fingerprint_end(&print, self->key.fingerprint);
+    self->command.done = charge_done;
+    self->command.ledger.op = LEDGER_CHARGE;
+    self->command.ledger.key = &self->key;
+    self->command.ledger.render = charge_render;
+    self->command.ledger.charge =
+        (struct ledger_charge){ .user_id = call->ids[0],
+                                .amount = body->amount,
+                                .amount_max = call->loop->api->config->charge_max };
+    shop_command(call->loop->shop, &self->command);
+}

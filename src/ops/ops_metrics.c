@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/clock.h"
+#include "ops/ops.h"
+
+enum { COUPONS_SHOWN = 50 };
+
+/* `each` for the newest open coupons, highest id first: series are bounded. */
+static void newest_open(struct api *api, struct metrics_writer *writer,
+                        void (*each)(struct metrics_writer *writer, struct str label,
+                                     const struct gate_status *gate))
+{
+    const struct catalog_list *list = catalog_list(api->shop->catalog);
+    int64_t now_ms = clock_wall_ms();
+    struct buf label = { 0 };
+
+    for (size_t i = list->count, shown = 0; i > 0 && shown < COUPONS_SHOWN; i--) {
+        const struct coupon *coupon = list->items[i - 1];
+        struct gate_status gate = gate_status(api->shop->gate, coupon->coupon_id);
+        if (!gate.known || coupon_window(&coupon->settings, now_ms) != COUPON_WITHIN)
+            continue;
+        buf_reset(&label);
+        buf_int(&label, coupon->coupon_id);
+        if (buf_ok(&label))
+            each(writer, buf_str(&label), &gate);
+        shown++;
+    }
+    buf_fini(&label);
+}
+
+static void remaining_each(struct metrics_writer *writer, struct str label,
+                           const struct gate_status *gate)
+{
+    metrics_sample_int(writer, label, gate->remaining);
+}
+
+static void epoch_each(struct metrics_writer *writer, struct str label,
+                       const struct gate_status *gate)
+{
+    metrics_sample_int(writer, label, gate->epoch);
+}
+
+static void coupon_remaining_read(void *context, struct metrics_writer *writer)
+{
+    newest_open(context, writer, remaining_each);
+}
+
+static void gate_epoch_read(void *context, struct metrics_writer *writer)
+{
+    newest_open(context, writer, epoch_each);
+}
+
+struct gate_sum {
+    int64_t pending, returned, closed, confirmed;
+    uint64_t oldest_ms;
+};
+
+static struct gate_sum gate_sum(struct api *api)
+{
+    const struct catalog_list *list = catalog_list(api->shop->catalog);
+    struct gate_sum sum = { 0 };
+
+    for (size_t i = 0; i < list->count; i++) {
+        struct gate_status gate = gate_status(api->shop->gate, list->items[i]->coupon_id);
+        if (!gate.known)
+            continue;
+        sum.pending += gate.pending;
+        sum.returned += gate.returned;
+        sum.closed += !gate.open;
+        sum.confirmed += gate.granted - gate.pending;
+        sum.oldest_ms = MAX(sum.oldest_ms, gate.oldest_pending_ms);
+    }
+    return sum;
+}
+
+static void gate_pending_read(void *context, struct metrics_writer *writer)
+{
+    metrics_sample_int(writer, STR(""), gate_sum(context).pending);
+}
+
+static void gate_returned_read(void *context, struct metrics_writer *writer)
+{
+    metrics_sample_int(writer, STR(""), gate_sum(context).returned);
+}
+
+static void gate_closed_read(void *context, struct metrics_writer *writer)
+{
+    metrics_sample_int(writer, STR(""), gate_sum(context).closed);
+}
+
+static void gate_oldest_read(void *context, struct metrics_writer *writer)
+{
+    metrics_sample(writer, STR(""), (double)gate_sum(context).oldest_ms / 1000);
+}
+
+static void ledger_queue_read(void *context, struct metrics_writer *writer)
+{
+    const struct api *api = context;
+
+    metrics_sample_int(writer, STR(""), (int64_t)ledger_stats(api->shop->ledger).queue_length);
+}
+
+static void ledger_oldest_read(void *context, struct metrics_writer *writer)
+{
+    const struct api *api = context;
+
+    metrics_sample(writer, STR(""),
+                   (double)ledger_stats(api->shop->ledger).oldest_wait_ms / 1000);
+}
+
+static void over_issued_read(void *context, struct metrics_writer *writer)
+{
+    const struct api *api = context;
+
+    metrics_sample_int(writer, STR(""), ledger_stats(api->shop->ledger).over_issued);
+}
+
+void ops_metrics_register(struct api *api)
+{
+    metrics_source(api->metrics, METRIC_coupon_remaining, coupon_remaining_read, api);
+    metrics_source(api->metrics, METRIC_gate_epoch, gate_epoch_read, api);
+    metrics_source(api->metrics, METRIC_gate_pending, gate_pending_read, api);
+    metrics_source(api->metrics, METRIC_gate_returned, gate_returned_read, api);
+    metrics_source(api->metrics, METRIC_gate_closed, gate_closed_read, api);
+    metrics_source(api->metrics, METRIC_gate_oldest_pending, gate_oldest_read, api);
+    metrics_source(api->metrics, METRIC_ledger_queue, ledger_queue_read, api);
+    metrics_source(api->metrics, METRIC_ledger_oldest, ledger_oldest_read, api);
+    metrics_source(api->metrics, METRIC_over_issued, over_issued_read, api);
+}
