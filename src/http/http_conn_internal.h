@@ -106,7 +106,6 @@ struct http_server {
 /* ---- http_conn.c ---- */
 struct http_conn *http_conn_new(struct http_server *server, const struct loop_addr *peer);
 void http_conn_process(struct http_conn *conn);
-void http_conn_refuse(struct http_conn *conn, enum http_refusal why);
 void http_conn_close(struct http_conn *conn); /* now; the request may still be out */
 void http_conn_move(struct http_conn *conn, enum http_conn_state to);
 void http_conn_go_cold(struct http_conn *conn);
@@ -120,6 +119,17 @@ static inline bool http_conn_is_closed(const struct http_conn *conn)
 {
     return conn->state == HTTP_CONN_GONE || conn->state == HTTP_CONN_CLOSING;
 }
+
+static inline size_t http_conn_input_left(const struct http_conn *conn)
+{
+    return conn->in_len - conn->in_start;
+}
+
+/* ---- http_conn_input.c ---- */
+/* One request out of the input, and to the application. False: it is not complete, or was refused,
+ * or there was no memory and the connection is closed. */
+bool http_conn_take_request(struct http_conn *conn);
+void http_conn_refuse(struct http_conn *conn, enum http_refusal why);
 
 /* ---- http_server.c ---- */
 void http_server_conn_freed(struct http_server *server);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The head of a request: from bytes to fields. Pure; the only file that sees llhttp, whose names
- * clash with those of http.h.
+ * The head of a request: from bytes to fields. Pure. The only users of llhttp, whose names
+ * clash with those of http.h, are this header's: http_head.c and http_chunks.c.
  *
  * Two steps. The scan looks at line ends only, can be fed in any pieces and enforces the limits;
  * the parse then has the whole head before it and answers slices of it.
@@ -11,6 +11,8 @@
 #include <stdint.h>
 
 #include "http/http_field.h"
+
+bool http_is_token_char(unsigned char c); /* RFC 9110, 5.6.2 */
 
 struct http_head_limits {
     size_t request_line_max;  /* bytes without the line end */
