@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The data directory as every verb sees it: paths, stamp, lock, and what may run on what. */
+#pragma once
+#include <limits.h>
+
+#include "config/config.h"
+#include "ledger/ledger_sqlite.h"
+#include "server/lock.h"
+
+struct store {
+    const char *directory;     /* of the config */
+    char database[PATH_MAX];   /* "…/shop.db" */
+    bool exists;               /* there is a database, and a migration has stamped it */
+    struct ledger_stamp stamp; /* without a store only `latest` counts */
+    int lock;                  /* -1: not held */
+};
+
+/* All functions that take `ret_error` answer ERR_INVALID with a whole sentence for people in it. */
+
+/*
+ * Reads the stamp, gives profile and time zone to the config where nobody said otherwise, and
+ * refuses what does not fit: another profile, a newer store, load-test data in `prod`. Chooses the
+ * process's time zone and, in profile `test`, its clock. Writes nothing. To be called again after
+ * migrations.
+ */
+enum err store_look(struct store *store, struct config *config,
+                    struct config_error *ret_error) MUST_CHECK;
+/* Makes the data directory, mode 0700, and those above it. */
+enum err store_make_directory(const struct store *store, struct config_error *ret_error) MUST_CHECK;
+/* Says who holds it when it is taken. LOCK_TO_READ where no server has ever been: no lock. */
+enum err store_lock(struct store *store, enum lock_mode mode,
+                    struct config_error *ret_error) MUST_CHECK;
+void store_unlock(struct store *store);
+/* Applies what is missing and looks again. The lock is held. *ret_applied counts. */
+enum err store_migrate(struct store *store, struct config *config, int64_t *ret_applied,
+                       struct config_error *ret_error) MUST_CHECK;
+
+/* The rules of `serve`: in `prod` a key, a gateway, and a store that is migrated. */
+enum err store_may_serve(const struct store *store, const struct config *config,
+                         struct config_error *ret_error) MUST_CHECK;
+/* The key of tokens, from the option or the file; empty when there is none. */
+enum err store_read_secret(const struct config *config, struct buf *out,
+                           struct config_error *ret_error) MUST_CHECK;

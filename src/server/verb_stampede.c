@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/verb.h"
+
+static int run(const struct verb *verb, struct config *config)
+{
+    (void)config;
+    return verb_fail(VERB_USAGE, "%s is not there yet", verb->name);
+}
+
+const struct verb verb_stampede = {
+    .name = "stampede", .usage = "stampede", .about = "Not there yet.", .run = run
+};
