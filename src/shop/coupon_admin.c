@@ -145,6 +145,11 @@ static void patch_drain(struct loop_timer *timer)
         patch_end(patch, ERR_UNAVAILABLE);
 }
 
+static bool is_empty(const struct coupon_change *change)
+{
+    return !change->has_quantity && !change->has_starts && !change->has_ends && !change->has_closed;
+}
+
 static void patch_begin(struct loop_task *task)
 {
     struct coupon_patch *patch = CONTAINER_OF(task, struct coupon_patch, turn.task);
@@ -156,6 +161,11 @@ static void patch_begin(struct loop_task *task)
         return;
     }
     struct gate_status gate = gate_status(shop->gate, patch->coupon_id);
+    if (is_empty(&patch->change) && gate.known && gate.open) {
+        patch->coupon = *known;
+        patch_end(patch, ERR_OK);
+        return;
+    }
     bool lower = patch->change.has_quantity &&
                  patch->change.total_quantity < known->settings.total_quantity;
     patch->rebuild = lower || !gate.known || !gate.open;
@@ -176,4 +186,47 @@ void coupon_patch(struct shop_loop *loop, struct coupon_patch *patch)
     patch->turn.loop = loop->loop;
     patch->turn.task.run = patch_begin;
     shop_turn_take(loop->shop->turns, &patch->turn);
+}
+
+/* ---- keeper: a closed gate opens again, by itself ---- */
+
+enum { KEEP_EVERY_MS = 1000 };
+
+static bool needs_keeper(struct shop *shop, const struct coupon *coupon, int64_t now_ms)
+{
+    struct gate_status gate = gate_status(shop->gate, coupon->coupon_id);
+
+    return coupon_window(&coupon->settings, now_ms) != COUPON_AFTER && gate_is_usable(shop->gate) &&
+           (!gate.known || !gate.open);
+}
+
+static void keeper_done(struct coupon_patch *patch)
+{
+    patch->loop->keeper_busy = false;
+    if (patch->err == ERR_OK)
+        LOG(LOG_WARN, "gate opened again", LOG_INT("coupon", patch->coupon_id));
+}
+
+/* One at a time; whoever changes the coupon just now goes first, and may leave nothing to do. */
+static void keep(struct loop_timer *timer)
+{
+    struct shop_loop *loop = CONTAINER_OF(timer, struct shop_loop, keep);
+    const struct catalog_list *all = catalog_list(loop->shop->catalog);
+    int64_t now_ms = clock_wall_ms();
+
+    for (size_t i = 0; i < all->count && !loop->keeper_busy && !loop->draining; i++)
+        if (needs_keeper(loop->shop, all->items[i], now_ms)) {
+            loop->keeper_busy = true;
+            loop->keeper = (struct coupon_patch){ .done = keeper_done,
+                                                  .coupon_id = all->items[i]->coupon_id };
+            coupon_patch(loop, &loop->keeper);
+        }
+    if (!loop->draining)
+        err_ignore(loop_timer_start(loop->loop, timer, KEEP_EVERY_MS), "its slot is there");
+}
+
+enum err keeper_start(struct shop_loop *loop)
+{
+    loop->keep.run = keep;
+    return loop_timer_start(loop->loop, &loop->keep, KEEP_EVERY_MS);
 }

@@ -87,7 +87,8 @@ enum err shop_loop_init(struct shop_loop *loop, struct shop *shop, struct loop *
     /* The gate first: what it grants in a turn goes to the ledger in the same turn. */
     loop->gate = gate_client_new(shop->gate, on);
     loop->ledger = ledger_client_new(shop->ledger, on);
-    if (!loop->ledger || !loop->gate || (sweeps && sweeper_start(loop) != ERR_OK)) {
+    if (!loop->ledger || !loop->gate || 
+        (sweeps && (sweeper_start(loop) != ERR_OK || keeper_start(loop) != ERR_OK))) {
         shop_loop_fini(loop);
         return ERR_NOMEM;
     }
@@ -98,12 +99,19 @@ void shop_loop_drain(struct shop_loop *loop)
 {
     loop->draining = true;
     loop_timer_stop(&loop->sweep);
+    loop_timer_stop(&loop->keep);
+}
+
+bool shop_loop_is_idle(const struct shop_loop *loop)
+{
+    return loop->placements == 0 && !loop->keeper_busy && list_empty(&loop->lookups);
 }
 
 void shop_loop_fini(struct shop_loop *loop)
 {
-    ASSERT(loop->placements == 0);
+    ASSERT(!loop->gate || shop_loop_is_idle(loop));
     loop_timer_stop(&loop->sweep);
+    loop_timer_stop(&loop->keep);
     loop_timer_stop(&loop->deadline);
     while (!list_empty(&loop->spare)) {
         struct placement *placement = CONTAINER_OF(loop->spare.next, struct placement, node);

@@ -20,21 +20,7 @@ struct shop {
     struct shop_turns *turns; /* administration goes one change at a time */
 };
 
-struct shop_loop {
-    struct shop *shop;
-    struct loop *loop;
-    struct ledger_client *ledger;
-    struct gate_client *gate;
-    struct metrics_slot *metrics;
-    struct id_set known_users;
-    struct list lookups;       /* users being looked up, see users_known.c */
-    struct list waiting;       /* issues waiting for their row, the earliest deadline first */
-    struct loop_timer deadline;
-    struct list spare;         /* placements to be used again */
-    size_t placements;         /* in use: entries to be stored by this loop */
-    struct loop_timer sweep;   /* of the first loop only */
-    bool draining;
-};
+struct shop_loop; /* below */
 
 /* ERR_NOMEM. `config`, `ledger` and `gate` stay the caller's. */
 enum err shop_init(struct shop *shop, const struct config *config, struct ledger *ledger,
@@ -53,7 +39,9 @@ enum err shop_loop_init(struct shop_loop *loop, struct shop *shop, struct loop *
                         struct metrics_slot *metrics, bool sweeps) MUST_CHECK;
 /* No more sweeping; the last pending entries are stored by those who hold them. */
 void shop_loop_drain(struct shop_loop *loop);
-void shop_loop_fini(struct shop_loop *loop); /* nothing in flight */
+/* Nothing is on its way to the ledger, the gate or another loop. */
+bool shop_loop_is_idle(const struct shop_loop *loop);
+void shop_loop_fini(struct shop_loop *loop); /* idle */
 
 /* Does the user exist? Remembered ids answer at once, others are looked up, many at a time. */
 struct user_lookup {
@@ -200,6 +188,27 @@ struct coupon_patch {
     bool rebuild, closed;
 };
 void coupon_patch(struct shop_loop *loop, struct coupon_patch *patch);
+
+/* ---- a loop's part of the shop; private, but for loop, ledger, gate, metrics, placements ---- */
+
+struct shop_loop {
+    struct shop *shop;
+    struct loop *loop;
+    struct ledger_client *ledger;
+    struct gate_client *gate;
+    struct metrics_slot *metrics;
+    struct id_set known_users;
+    struct list lookups;       /* users being looked up, see users_known.c */
+    struct list waiting;       /* issues waiting for their row, the earliest deadline first */
+    struct loop_timer deadline;
+    struct list spare;         /* placements to be used again */
+    size_t placements;         /* in use: entries to be stored by this loop */
+    struct loop_timer sweep, keep; /* of the first loop only */
+    struct coupon_patch keeper;
+    bool keeper_busy;
+    bool draining;
+};
+
 
 /* Everything the proof needs, gathered on a working thread. */
 struct coupon_proof {

@@ -28,6 +28,9 @@ void coupon_take_end(struct coupon_take *take, enum coupon_take_outcome outcome)
 
 enum err sweeper_start(struct shop_loop *loop) MUST_CHECK;
 
+/* coupon_admin.c: opens the gates that are closed and should not be. */
+enum err keeper_start(struct shop_loop *loop) MUST_CHECK;
+
 /* coupon_rebuild.c: blocks. Opens the coupon's gate anew from the ledger's rows; `coupon` is then
  * as the ledger has it. ERR_NOT_FOUND, ERR_UNAVAILABLE, ERR_NOMEM, ERR_CORRUPT. */
 enum err coupon_rebuild(struct shop *shop, int64_t coupon_id, struct coupon *ret_coupon,
