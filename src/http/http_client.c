@@ -301,7 +301,8 @@ static void append_request(struct http_client_conn *conn, const struct http_exch
     if (conn->close_after)
         buf_literal(out, "\r\nConnection: close");
     buf_literal(out, "\r\n\r\n");
-    buf_str_append(out, x->body);
+    if (x->body.ptr)
+        buf_str_append(out, x->body);
 }
 
 static void start_deadline(struct http_client_conn *conn, uint32_t timeout_ms)

@@ -86,7 +86,7 @@ static struct str copy_value(struct arena *arena, struct str value)
     if (!copy)
         return STR_NONE;
     for (size_t i = 0; i < value.len; i++)
-        copy[i] = (unsigned char)value.ptr[i] < 0x20 ? ' ' : value.ptr[i];
+        copy[i] = (char)((unsigned char)value.ptr[i] < 0x20 ? ' ' : value.ptr[i]);
     return (struct str){ copy, value.len };
 }
 

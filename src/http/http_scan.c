@@ -98,7 +98,7 @@ enum http_scan http_trailer_scan(struct http_scan_state *state, struct str bytes
     /* As if the request line had been there, one byte before the first. */
     static const struct http_scan_state start = { .searched = 1, .line_start = 1, .fields_at = 1 };
     struct str with_byte_before = { bytes.ptr - 1, bytes.len + 1 };
-    size_t n;
+    size_t n = 0;
 
     if (state->fields_at == 0)
         *state = start;

@@ -56,7 +56,8 @@ void loop_hook_remove(struct loop_hook *hook);
 
 /* ---- work that blocks ---- */
 
-/* `work` runs on a thread of a small pool, then `done` on the loop. For whole scans and the like. */
+/* `work` runs on a thread of a small pool, then `done` on the loop. For whole scans and the like.
+ */
 struct loop_work {
     void *impl; /* private */
     void (*work)(struct loop_work *work);
@@ -73,7 +74,8 @@ struct loop_timer {
     void (*run)(struct loop_timer *timer);
 };
 /* Fires once, `after_ms` from now; starting a running timer moves it. ERR_NOMEM. */
-enum err loop_timer_start(struct loop *loop, struct loop_timer *timer, uint64_t after_ms) MUST_CHECK;
+enum err loop_timer_start(struct loop *loop, struct loop_timer *timer,
+                          uint64_t after_ms) MUST_CHECK;
 void loop_timer_stop(struct loop_timer *timer); /* `run` will not be called; not running: no-op */
 
 /* ---- network: TCP over IPv4 and IPv6 ---- */
@@ -137,8 +139,8 @@ void loop_stream_close(struct loop_stream *stream);
 
 /* on_connected follows unless the answer is not ERR_OK: ERR_NOMEM, ERR_UNAVAILABLE (no descriptor,
  * no route); the stream is then not open. */
-enum err loop_connect(struct loop *loop, struct loop_stream *stream, const struct loop_addr *addr)
-    MUST_CHECK;
+enum err loop_connect(struct loop *loop, struct loop_stream *stream,
+                      const struct loop_addr *addr) MUST_CHECK;
 
 struct loop_listener {
     void *impl; /* private */
@@ -157,5 +159,8 @@ struct loop_listener {
  */
 enum err loop_listen(struct loop *loop, struct loop_listener *listener,
                      const struct loop_addr *addr, struct loop_addr *ret_bound) MUST_CHECK;
+/* Whether some other process listens there already: sharing the port, it would silently get part of
+ * the connections. Ask once, before the first loop_listen(). ERR_CONFLICT, and as loop_listen(). */
+enum err loop_listen_probe(const struct loop_addr *addr) MUST_CHECK;
 /* Connections that already wait are still handed over, then on_closed follows. */
 void loop_listener_close(struct loop_listener *listener);

@@ -198,6 +198,12 @@ enum err loop_listen(struct loop *loop, struct loop_listener *listener,
     return loop_addr_parse(STR("127.0.0.1"), port, ret_bound);
 }
 
+enum err loop_listen_probe(const struct loop_addr *addr)
+{
+    (void)addr;
+    return ERR_OK;
+}
+
 void loop_listener_close(struct loop_listener *listener)
 {
     ((struct sim_listener *)listener->impl)->closing = true;

@@ -6,6 +6,10 @@
  */
 #include "loop/loop.h"
 
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -13,6 +17,7 @@
 
 /* A task that always posts itself again must not keep the loop from the network. */
 enum { ROUNDS_PER_TURN_MAX = 64 };
+enum { TABLE_FDS = 16000 };
 
 struct timer_slot {
     uv_timer_t uv;
@@ -85,6 +90,34 @@ static void woken(uv_async_t *async)
         uv_stop(&loop->uv);
 }
 
+static void nothing(uv_poll_t *poll, int status, int events)
+{
+    (void)poll, (void)status, (void)events;
+}
+
+/*
+ * libuv keeps a table by descriptor number and aborts when it cannot grow it. Watching a high
+ * number once makes the table large enough now, when there is memory. Best effort: where the limit
+ * of descriptors is lower, the table grows to that limit at most.
+ */
+static void grow_table(struct loop *loop)
+{
+    int low = eventfd(0, EFD_CLOEXEC);
+    int fd = low < 0 ? -1 : fcntl(low, F_DUPFD_CLOEXEC, TABLE_FDS);
+    uv_poll_t poll;
+
+    if (low >= 0)
+        close(low);
+    if (fd < 0)
+        return;
+    if (uv_poll_init(&loop->uv, &poll, fd) == 0) {
+        uv_poll_start(&poll, UV_READABLE, nothing);
+        uv_close((uv_handle_t *)&poll, NULL);
+        uv_run(&loop->uv, UV_RUN_NOWAIT);
+    }
+    close(fd);
+}
+
 /* What uv_loop_init() made must be closed by uv_loop_close(), so it comes first and alone. */
 struct loop *loop_new(void)
 {
@@ -98,6 +131,7 @@ struct loop *loop_new(void)
         uv_loop_close(&loop->uv);
         return mem_free(loop);
     }
+    grow_table(loop);
     uv_check_init(&loop->uv, &loop->after_poll);
     uv_prepare_init(&loop->uv, &loop->before_poll);
     uv_idle_init(&loop->uv, &loop->not_quiet);

@@ -267,7 +267,7 @@ static enum err listen_error(void)
     }
 }
 
-static enum err open_listener(const struct loop_addr *addr, int *ret_fd)
+static enum err open_listener(const struct loop_addr *addr, bool shared, int *ret_fd)
 {
     static const int on = 1;
     int fd = open_socket(addr);
@@ -275,13 +275,23 @@ static enum err open_listener(const struct loop_addr *addr, int *ret_fd)
     if (fd < 0)
         return listen_error();
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+    if (shared)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
     if (bind(fd, &addr->any, loop_addr_bytes(addr)) != 0 || listen(fd, BACKLOG) != 0) {
         enum err e = listen_error();
         close(fd);
         return e;
     }
     *ret_fd = fd;
+    return ERR_OK;
+}
+
+enum err loop_listen_probe(const struct loop_addr *addr)
+{
+    int fd;
+
+    TRY(open_listener(addr, false, &fd));
+    close(fd);
     return ERR_OK;
 }
 
@@ -316,7 +326,7 @@ enum err loop_listen(struct loop *loop, struct loop_listener *listener,
 
     if (!li)
         return ERR_NOMEM;
-    TRY(open_listener(addr, &li->fd));
+    TRY(open_listener(addr, true, &li->fd));
     if (getsockname(li->fd, &bound.any, &bytes) != 0 ||
         uv_poll_init(&loop->uv, &li->poll, li->fd) != 0) {
         close(li->fd);

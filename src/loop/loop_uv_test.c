@@ -212,12 +212,14 @@ static void test_two_listeners_share_a_port(void **state)
     loop = loop_new();
     assert_int_equal(loop_addr_parse(STR("127.0.0.1"), 0, &addr), ERR_OK);
     assert_int_equal(loop_listen(loop, &two[0], &addr, &addr), ERR_OK);
+    assert_int_equal(loop_listen_probe(&addr), ERR_CONFLICT);
     assert_int_equal(loop_listen(loop, &two[1], &addr, &again), ERR_OK);
     assert_int_equal(loop_addr_port(&addr), loop_addr_port(&again));
     for (int i = 0; i < 2; i++) {
         loop_listener_close(&two[i]);
         loop_run(loop);
     }
+    assert_int_equal(loop_listen_probe(&addr), ERR_OK);
     assert_int_equal(loop_addr_parse(STR("192.0.2.1"), 0, &addr), ERR_OK);
     assert_int_equal(loop_listen(loop, &two[0], &addr, &addr), ERR_INVALID);
     loop_free(loop);
