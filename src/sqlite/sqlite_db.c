@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sqlite/sqlite_db.h"
 
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
 
-enum { BUSY_TIMEOUT_MS = 5000 };
+enum { BUSY_TIMEOUT_MS = 5000, URI_BYTES = PATH_MAX * 3 + 64 };
 
 sqlite3 *sqlite_db_close(sqlite3 *db)
 {
@@ -66,17 +69,50 @@ static enum err open_pragmas(sqlite3 *db, enum sqlite_mode mode)
     return ERR_OK;
 }
 
+/* How long `path` with `suffix` is; -1: there is none. */
+static long long file_bytes(const char *path, const char *suffix)
+{
+    char name[PATH_MAX + 8];
+    struct stat info;
+
+    snprintf(name, sizeof name, "%s%s", path, suffix);
+    return stat(name, &info) == 0 ? (long long)info.st_size : -1;
+}
+
+/*
+ * A URI that makes SQLite leave everything as it is. Without a WAL the database is taken as it
+ * stands; with one, its index is read, or made anew in memory where a crash left it stale. Only a
+ * WAL whose index file somebody took away is given a new one.
+ */
+static void at_rest_uri(const char *path, char uri[URI_BYTES])
+{
+    const char *how = file_bytes(path, "-wal") <= 0   ? "immutable=1"
+                      : file_bytes(path, "-shm") >= 0 ? "readonly_shm=1"
+                                                      : "";
+    char *out = uri + sprintf(uri, "file:%s", path[0] == '/' ? "//" : "");
+
+    for (const char *p = path; *p && p - path < PATH_MAX; p++)
+        if (strchr("%?#", *p))
+            out += sprintf(out, "%%%02X", (unsigned char)*p);
+        else
+            *out++ = *p;
+    sprintf(out, "?mode=ro&%s", how);
+}
+
 enum err sqlite_db_open(const char *path, enum sqlite_mode mode, sqlite3 **ret_db)
 {
     CLEANUP(sqlite_db_closep) sqlite3 *db = NULL;
-    int flags = SQLITE_OPEN_NOMUTEX |
-                (mode == SQLITE_WRITER ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE :
-                 mode == SQLITE_READER ? SQLITE_OPEN_READWRITE :
-                                         SQLITE_OPEN_READONLY);
+    char uri[URI_BYTES];
+    int flags =
+        SQLITE_OPEN_NOMUTEX | (mode == SQLITE_WRITER   ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
+                               : mode == SQLITE_READER ? SQLITE_OPEN_READWRITE
+                                                       : SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);
 
     if (mode != SQLITE_WRITER && access(path, F_OK) != 0)
         return ERR_NOT_FOUND;
-    int code = sqlite3_open_v2(path, &db, flags, NULL);
+    if (mode == SQLITE_AT_REST)
+        at_rest_uri(path, uri);
+    int code = sqlite3_open_v2(mode == SQLITE_AT_REST ? uri : path, &db, flags, NULL);
     if (code != SQLITE_OK)
         return db ? sqlite_db_err(code) : ERR_NOMEM;
     sqlite3_extended_result_codes(db, 1);
