@@ -106,3 +106,8 @@ bool gate_is_usable(struct gate *gate)
 {
     return gate->backend->is_usable(gate);
 }
+
+struct gate_stats gate_stats(struct gate *gate)
+{
+    return gate->backend->stats(gate);
+}

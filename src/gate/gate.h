@@ -128,6 +128,7 @@ struct gate_status {
     bool known, open;
     int64_t granted, pending, returned, remaining, epoch;
     uint64_t oldest_pending_ms; /* age */
+    uint64_t changes;           /* the same as before: nothing has moved */
 };
 struct gate_status gate_status(struct gate *gate, int64_t coupon_id);
 /* A picture for the proof; gate_picture_fini() it. No gate: `known` is false. ERR_NOMEM. */
@@ -149,6 +150,11 @@ struct gate_look {
 };
 void gate_look(struct gate_client *client, struct gate_look *look);
 
+/* What the gate writes down for itself; zeros where it does not. */
+struct gate_stats {
+    uint64_t journal_bytes, journal_generations, journal_writes, journal_failures;
+};
+struct gate_stats gate_stats(struct gate *gate);
 /* Whether gates can be open at all: the journal can be written, no commit is uncertain. */
 bool gate_is_usable(struct gate *gate);
 /* Profile test: as if no gate were open. */

@@ -25,6 +25,7 @@ struct gate_backend {
     struct gate_rebuild *(*rebuild_free)(struct gate_rebuild *rebuild);
     struct gate_status (*status)(struct gate *gate, int64_t coupon_id);
     enum err (*picture)(struct gate *gate, int64_t coupon_id, struct gate_picture *ret_picture);
+    struct gate_stats (*stats)(struct gate *gate);
     bool (*is_usable)(struct gate *gate);
     void (*fault_set)(struct gate *gate, bool on);
     void (*look)(struct gate_client *client, struct gate_look *look);

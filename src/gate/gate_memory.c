@@ -374,6 +374,7 @@ static struct gate_status status(struct gate *gate, int64_t coupon_id)
     result.returned = (int64_t)drop->drop.returned_count;
     result.remaining = drop_remaining(&drop->drop);
     result.epoch = drop->epoch;
+    result.changes = drop->drop.changes;
     result.oldest_pending_ms = oldest_pending_ms(&drop->drop);
     drop_unlock(drop);
     return result;
@@ -461,9 +462,14 @@ static void look(struct gate_client *base, struct gate_look *look)
     loop_post(client->loop, &look->task);
 }
 
-struct journal_stats gate_memory_journal(struct gate *gate)
+static struct gate_stats stats(struct gate *gate)
 {
-    return journal_stats(memory_gate_self(gate)->journal);
+    struct journal_stats journal = journal_stats(memory_gate_self(gate)->journal);
+
+    return (struct gate_stats){ .journal_bytes = journal.bytes,
+                                .journal_generations = journal.generations,
+                                .journal_writes = journal.writes,
+                                .journal_failures = journal.failures };
 }
 
 /* ---- clients, open, close ---- */
@@ -510,6 +516,7 @@ static const struct gate_backend memory_backend = {
     .rebuild_free = gate_memory_rebuild_free,
     .status = status,
     .picture = picture,
+    .stats = stats,
     .is_usable = is_usable,
     .fault_set = fault_set,
     .look = look,

@@ -236,7 +236,6 @@ enum err ledger_scan_rows(struct ledger *ledger, struct ledger_scan *scan) MUST_
 struct ledger_stats {
     size_t queue_length;
     uint64_t oldest_wait_ms;
-    int64_t over_issued; /* rows above their coupon's quantity that a batch has met: always 0 */
 };
 struct ledger_stats ledger_stats(struct ledger *ledger);
 /* Profile test: as if the store were away. */

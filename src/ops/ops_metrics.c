@@ -111,18 +111,68 @@ static void over_issued_read(void *context, struct metrics_writer *writer)
 {
     const struct api *api = context;
 
-    metrics_sample_int(writer, STR(""), ledger_stats(api->shop->ledger).over_issued);
+    metrics_sample_int(writer, STR(""), 
+                       atomic_load_explicit(&api->shop->over_issued, memory_order_relaxed));
+}
+
+static void gate_minus_sql_read(void *context, struct metrics_writer *writer)
+{
+    const struct api *api = context;
+
+    metrics_sample_int(writer, STR(""),
+                       atomic_load_explicit(&api->shop->gate_minus_sql, memory_order_relaxed));
+}
+
+static void journal_bytes_read(void *context, struct metrics_writer *writer)
+{
+    const struct api *api = context;
+
+    metrics_sample_int(writer, STR(""), (int64_t)gate_stats(api->shop->gate).journal_bytes);
+}
+
+static void journal_generations_read(void *context, struct metrics_writer *writer)
+{
+    const struct api *api = context;
+
+    metrics_sample_int(writer, STR(""), (int64_t)gate_stats(api->shop->gate).journal_generations);
+}
+
+static void journal_writes_read(void *context, struct metrics_writer *writer)
+{
+    const struct api *api = context;
+
+    metrics_sample_int(writer, STR(""), (int64_t)gate_stats(api->shop->gate).journal_writes);
+}
+
+static void journal_failures_read(void *context, struct metrics_writer *writer)
+{
+    const struct api *api = context;
+
+    metrics_sample_int(writer, STR(""), (int64_t)gate_stats(api->shop->gate).journal_failures);
 }
 
 void ops_metrics_register(struct api *api)
 {
-    metrics_source(api->metrics, METRIC_coupon_remaining, coupon_remaining_read, api);
-    metrics_source(api->metrics, METRIC_gate_epoch, gate_epoch_read, api);
-    metrics_source(api->metrics, METRIC_gate_pending, gate_pending_read, api);
-    metrics_source(api->metrics, METRIC_gate_returned, gate_returned_read, api);
-    metrics_source(api->metrics, METRIC_gate_closed, gate_closed_read, api);
-    metrics_source(api->metrics, METRIC_gate_oldest_pending, gate_oldest_read, api);
-    metrics_source(api->metrics, METRIC_ledger_queue, ledger_queue_read, api);
-    metrics_source(api->metrics, METRIC_ledger_oldest, ledger_oldest_read, api);
-    metrics_source(api->metrics, METRIC_over_issued, over_issued_read, api);
+    static const struct {
+        enum metric id;
+        void (*read)(void *context, struct metrics_writer *writer);
+    } rows[] = {
+        { METRIC_coupon_remaining, coupon_remaining_read },
+        { METRIC_gate_epoch, gate_epoch_read },
+        { METRIC_gate_pending, gate_pending_read },
+        { METRIC_gate_returned, gate_returned_read },
+        { METRIC_gate_closed, gate_closed_read },
+        { METRIC_gate_oldest_pending, gate_oldest_read },
+        { METRIC_journal_bytes, journal_bytes_read },
+        { METRIC_journal_generations, journal_generations_read },
+        { METRIC_journal_writes, journal_writes_read },
+        { METRIC_journal_failures, journal_failures_read },
+        { METRIC_ledger_queue, ledger_queue_read },
+        { METRIC_ledger_oldest, ledger_oldest_read },
+        { METRIC_over_issued, over_issued_read },
+        { METRIC_gate_minus_sql, gate_minus_sql_read },
+    };
+
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
+        metrics_source(api->metrics, rows[i].id, rows[i].read, api);
 }

@@ -215,7 +215,7 @@ static void run_cut(struct loop_task *task)
 
 static void settle_look(struct server_thread *thread)
 {
-    if (thread->shop.placements == 0) {
+    if (shop_loop_is_idle(&thread->shop)) {
         server_gauge_stop(thread->gauge);
         step_take(thread, SERVER_THREAD_SETTLED);
     } else if (loop_timer_start(thread->loop, &thread->settle_again, SETTLE_AGAIN_MS) != ERR_OK) {

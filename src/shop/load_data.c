@@ -6,8 +6,8 @@
 static const struct {
     int64_t from, to, balance;
 } users[] = {
-    { 1, 1, 20000000000 },        { 2, 2, 500000 },           { 3, 3, 100000 },
-    { 4, 153, 100000000 },        { 1000, 10999, 10000 },     { 200000, 200099, 10000 },
+    { 1, 1, 20000000000 },     { 2, 2, 500000 },       { 3, 3, 100000 },
+    { 4, 153, 100000000 },     { 1000, 10999, 10000 }, { 200000, 200099, 10000 },
     { 300000, 309999, 10000 },
 };
 
@@ -34,7 +34,7 @@ static enum err mark(struct ledger *ledger, enum ledger_load_data value)
     return command.err;
 }
 
-static enum err add_users(struct ledger *ledger)
+static enum err add_users(struct ledger *ledger, struct load_data_report *report)
 {
     for (size_t i = 0; i < ARRAY_COUNT(users); i++) {
         struct ledger_command command = { .op = LEDGER_USERS_CREATE,
@@ -43,11 +43,13 @@ static enum err add_users(struct ledger *ledger)
                                                             .balance = users[i].balance } };
         ledger_run(ledger, &command);
         TRY(command.err);
+        report->users += command.users_create.created;
     }
     return ERR_OK;
 }
 
-static enum err add_place(struct ledger *ledger, int64_t coupon_id, int64_t user_id, int64_t uses)
+static enum err add_place(struct ledger *ledger, int64_t coupon_id, int64_t user_id, int64_t uses,
+                          struct load_data_report *report)
 {
     struct ledger_command command = {
         .op = LEDGER_PLACE,
@@ -55,10 +57,13 @@ static enum err add_place(struct ledger *ledger, int64_t coupon_id, int64_t user
     };
 
     ledger_run(ledger, &command);
+    report->places += command.err == ERR_OK && command.place.outcome == LEDGER_PLACE_STORED;
     return command.err;
 }
 
-static enum err add_coupons(struct ledger *ledger, int64_t now_ms)
+/* `begun`: a coupon that is there is ours, and may miss its holder yet. */
+static enum err add_coupons(struct ledger *ledger, int64_t now_ms, bool begun,
+                            struct load_data_report *report)
 {
     for (size_t i = 0; i < ARRAY_COUNT(coupons); i++) {
         struct coupon coupon = {
@@ -74,16 +79,20 @@ static enum err add_coupons(struct ledger *ledger, int64_t now_ms)
         strcpy(coupon.name, coupons[i].name);
         ledger_run(ledger, &command);
         TRY(command.err);
-        if (coupons[i].user_id)
-            TRY(add_place(ledger, coupon.coupon_id, coupons[i].user_id, coupons[i].uses));
+        bool added = !command.coupon_create.taken;
+        report->coupons += added;
+        if (coupons[i].user_id && (added || begun))
+            TRY(add_place(ledger, (int64_t)i + 1, coupons[i].user_id, coupons[i].uses, report));
     }
     return ERR_OK;
 }
 
-enum err shop_load_data(struct ledger *ledger, int64_t now_ms)
+enum err shop_load_data(struct ledger *ledger, int64_t now_ms, bool begun,
+                        struct load_data_report *ret_report)
 {
+    *ret_report = (struct load_data_report){ 0 };
     TRY(mark(ledger, LEDGER_LOAD_DATA_STARTED));
-    TRY(add_users(ledger));
-    TRY(add_coupons(ledger, now_ms));
+    TRY(add_users(ledger, ret_report));
+    TRY(add_coupons(ledger, now_ms, begun, ret_report));
     return mark(ledger, LEDGER_LOAD_DATA_DONE);
 }

@@ -79,6 +79,8 @@ static void settle_conflict(struct placement *placement)
 
     LOG(LOG_ERROR, "place conflict", LOG_INT("coupon", entry.coupon_id),
         LOG_INT("user", entry.user_id), LOG_INT("slot", entry.slot));
+    if (loop->metrics)
+        metrics_add(loop->metrics, METRIC_gate_moved, 1);
     switch (gate_move(loop->gate, &entry, 0, &slot)) {
     case GATE_GRANTED:
         placement->ask.slot = slot;

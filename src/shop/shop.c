@@ -88,7 +88,8 @@ enum err shop_loop_init(struct shop_loop *loop, struct shop *shop, struct loop *
     loop->gate = gate_client_new(shop->gate, on);
     loop->ledger = ledger_client_new(shop->ledger, on);
     if (!loop->ledger || !loop->gate || 
-        (sweeps && (sweeper_start(loop) != ERR_OK || keeper_start(loop) != ERR_OK))) {
+        (sweeps && (sweeper_start(loop) != ERR_OK || keeper_start(loop) != ERR_OK ||
+                    invariants_start(&loop->invariants, shop, on) != ERR_OK))) {
         shop_loop_fini(loop);
         return ERR_NOMEM;
     }
@@ -100,11 +101,13 @@ void shop_loop_drain(struct shop_loop *loop)
     loop->draining = true;
     loop_timer_stop(&loop->sweep);
     loop_timer_stop(&loop->keep);
+    invariants_stop(&loop->invariants);
 }
 
 bool shop_loop_is_idle(const struct shop_loop *loop)
 {
-    return loop->placements == 0 && !loop->keeper_busy && list_empty(&loop->lookups);
+    return loop->placements == 0 && !loop->keeper_busy && !loop->invariants.busy &&
+           list_empty(&loop->lookups);
 }
 
 void shop_loop_fini(struct shop_loop *loop)
@@ -112,6 +115,7 @@ void shop_loop_fini(struct shop_loop *loop)
     ASSERT(!loop->gate || shop_loop_is_idle(loop));
     loop_timer_stop(&loop->sweep);
     loop_timer_stop(&loop->keep);
+    invariants_stop(&loop->invariants);
     loop_timer_stop(&loop->deadline);
     while (!list_empty(&loop->spare)) {
         struct placement *placement = CONTAINER_OF(loop->spare.next, struct placement, node);

@@ -4,6 +4,8 @@
  * the async contract of loop/loop.h. The shop cannot tell which gate and ledger it is talking to.
  */
 #pragma once
+#include <stdatomic.h>
+
 #include "base/id_set.h"
 #include "base/list.h"
 #include "config/config.h"
@@ -18,6 +20,8 @@ struct shop {
     struct gate *gate;
     struct catalog *catalog;
     struct shop_turns *turns; /* administration goes one change at a time */
+    /* Looked at every ten seconds by the first loop (invariants.c); anything but 0 is an alarm. */
+    _Atomic int64_t over_issued, gate_minus_sql;
 };
 
 struct shop_loop; /* below */
@@ -191,6 +195,14 @@ void coupon_patch(struct shop_loop *loop, struct coupon_patch *patch);
 
 /* ---- a loop's part of the shop; private, but for loop, ledger, gate, metrics, placements ---- */
 
+struct invariants {
+    struct shop *shop;
+    struct loop *loop;
+    struct loop_timer timer;
+    struct loop_work work;
+    bool busy, stopped;
+};
+
 struct shop_loop {
     struct shop *shop;
     struct loop *loop;
@@ -206,6 +218,7 @@ struct shop_loop {
     struct loop_timer sweep, keep; /* of the first loop only */
     struct coupon_patch keeper;
     bool keeper_busy;
+    struct invariants invariants;
     bool draining;
 };
 
@@ -229,5 +242,11 @@ void coupon_proof(struct shop_loop *loop, struct coupon_proof *proof);
 void coupon_proof_run(struct shop *shop, struct coupon_proof *proof);
 void coupon_proof_fini(struct coupon_proof *proof);
 
-/* The load-test data set, where it is not in yet. Blocks. ERR_UNAVAILABLE, ERR_NOMEM. */
-enum err shop_load_data(struct ledger *ledger, int64_t now_ms) MUST_CHECK;
+/* What of the load-test data set was not there before. */
+struct load_data_report {
+    int64_t users, coupons, places;
+};
+/* The load-test data set, where it is not in yet; ids that are taken are left alone. `begun`: as the
+ * store's stamp says, some of it may be in. Blocks. ERR_UNAVAILABLE, ERR_NOMEM. */
+enum err shop_load_data(struct ledger *ledger, int64_t now_ms, bool begun,
+                        struct load_data_report *ret_report) MUST_CHECK;

@@ -31,6 +31,10 @@ enum err sweeper_start(struct shop_loop *loop) MUST_CHECK;
 /* coupon_admin.c: opens the gates that are closed and should not be. */
 enum err keeper_start(struct shop_loop *loop) MUST_CHECK;
 
+/* invariants.c */
+enum err invariants_start(struct invariants *self, struct shop *shop, struct loop *loop) MUST_CHECK;
+void invariants_stop(struct invariants *self);
+
 /* coupon_rebuild.c: blocks. Opens the coupon's gate anew from the ledger's rows; `coupon` is then
  * as the ledger has it. ERR_NOT_FOUND, ERR_UNAVAILABLE, ERR_NOMEM, ERR_CORRUPT. */
 enum err coupon_rebuild(struct shop *shop, int64_t coupon_id, struct coupon *ret_coupon,
