@@ -106,7 +106,8 @@ const struct http_server_stats *http_server_stats(const struct http_server *serv
 void http_server_drain(struct http_server *server, void (*done)(struct http_server *, void *),
                        void *arg);
 /* Hard end: every connection is closed now. Requests the application still holds must be answered
- * (into the void) before `done`. After a drain it replaces it; that one's `done` is not called. */
+ * (into the void) before `done`. After a drain it replaces it; that one's `done` is not called. Not
+ * from inside a callback of this server: post a task. */
 void http_server_stop(struct http_server *server, void (*done)(struct http_server *, void *),
                       void *arg);
 /* After `done`, or if it never listened. */
