@@ -139,15 +139,17 @@ static enum err open_gate(struct server *server, struct config_error *error)
 static enum err add_load_data(struct server *server, struct config_error *error)
 {
     const struct ledger_stamp *stamp = &server->store->stamp;
-    bool wanted = stamp->load_data == LEDGER_LOAD_DATA_STARTED ||
-                  (stamp->load_data == LEDGER_LOAD_DATA_NONE && stamp->empty);
+    bool begun = stamp->load_data == LEDGER_LOAD_DATA_STARTED;
+    bool wanted = begun || (stamp->load_data == LEDGER_LOAD_DATA_NONE && stamp->empty);
+    struct load_data_report report;
 
     if (server->config->profile == CONFIG_PROD || !wanted)
         return ERR_OK;
-    enum err e = shop_load_data(server->ledger, clock_wall_ms());
+    enum err e = shop_load_data(server->ledger, clock_wall_ms(), begun, &report);
     if (e != ERR_OK)
         return refuse(error, "the load-test data could not be written: %s", err_text(e));
-    LOG(LOG_INFO, "load-test data written");
+    LOG(LOG_INFO, "load-test data written", LOG_INT("users", report.users),
+        LOG_INT("coupons", report.coupons));
     return ERR_OK;
 }
 
