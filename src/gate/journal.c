@@ -190,7 +190,9 @@ static enum err read_generation(struct journal *journal, uint32_t number,
     generation_path(journal, number, path);
     TRY(read_file(path, &bytes, &size));
     TRY(generation_add(journal, number, size));
-    if (size < HEADER_BYTES) { /* killed while it was being made: nobody was told anything of it */
+    /* Killed while it was being made: nobody was told anything of it. Zeros are what a power cut
+     * leaves of a file whose length was on disk before its bytes. */
+    if (size < HEADER_BYTES || all_zero(bytes, size)) {
         report->torn_bytes += size;
         return ERR_OK;
     }
@@ -334,6 +336,17 @@ enum err journal_append(struct journal *journal, struct journal_record *records,
     return e;
 }
 
+/* Nothing holds the file that is written: begin anew before it is full. */
+static void tidy(struct journal *journal)
+{
+    struct generation *current = &journal->generations[journal->count - 1];
+
+    if (current->held == 0 && current->bytes >= ROTATE_EMPTY_BYTES && !journal->broken)
+        err_ignore(generation_start(journal), "the old one can be written on");
+    if (journal->generations[0].held == 0 && journal->count > 1)
+        delete_settled(journal);
+}
+
 void journal_settle(struct journal *journal, uint32_t generation, size_t count)
 {
     pthread_mutex_lock(&journal->lock);
@@ -342,11 +355,8 @@ void journal_settle(struct journal *journal, uint32_t generation, size_t count)
             ASSERT(journal->generations[i].held >= count);
             journal->generations[i].held -= count;
         }
-    struct generation *current = &journal->generations[journal->count - 1];
-    if (current->held == 0 && current->bytes >= ROTATE_EMPTY_BYTES && !journal->broken)
-        err_ignore(generation_start(journal), "the old one can be written on");
-    if (journal->generations[0].held == 0 && journal->count > 1)
-        delete_settled(journal);
+    if (!journal->options.read_only)
+        tidy(journal);
     pthread_mutex_unlock(&journal->lock);
 }
 
