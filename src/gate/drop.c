@@ -202,8 +202,11 @@ static void pending_take(struct drop *drop, struct drop_seat *seat)
     struct drop_pending *pending = &drop->pending[seat->pending - 1];
     *pending = (struct drop_pending){ .next_free = drop->pending_free };
     drop->pending_free = seat->pending;
-    drop->pending_count--;
     seat->pending = 0;
+    if (--drop->pending_count == 0) { /* begin again: whoever looks at all of them sees few */
+        drop->pending_used = 0;
+        drop->pending_free = 0;
+    }
 }
 
 /* ---- the steps ---- */

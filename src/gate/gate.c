@@ -87,6 +87,11 @@ struct gate_status gate_status(struct gate *gate, int64_t coupon_id)
     return gate->backend->status(gate, coupon_id);
 }
 
+uint64_t gate_oldest_pending_ms(struct gate *gate, int64_t coupon_id)
+{
+    return gate->backend->oldest_pending_ms(gate, coupon_id);
+}
+
 enum err gate_picture(struct gate *gate, int64_t coupon_id, struct gate_picture *ret_picture)
 {
     return gate->backend->picture(gate, coupon_id, ret_picture);

@@ -127,10 +127,11 @@ struct gate_rebuild *gate_rebuild_free(struct gate_rebuild *rebuild); /* opened 
 struct gate_status {
     bool known, open;
     int64_t granted, pending, returned, remaining, epoch;
-    uint64_t oldest_pending_ms; /* age */
-    uint64_t changes;           /* the same as before: nothing has moved */
+    uint64_t changes; /* the same as before: nothing has moved */
 };
 struct gate_status gate_status(struct gate *gate, int64_t coupon_id);
+/* Age of the oldest pending entry; 0: none. Looks at all of them. */
+uint64_t gate_oldest_pending_ms(struct gate *gate, int64_t coupon_id);
 /* A picture for the proof; gate_picture_fini() it. No gate: `known` is false. ERR_NOMEM. */
 enum err gate_picture(struct gate *gate, int64_t coupon_id, struct gate_picture *ret_picture)
     MUST_CHECK;

@@ -24,6 +24,7 @@ struct gate_backend {
     enum err (*rebuild_open)(struct gate_rebuild *rebuild, int64_t holders);
     struct gate_rebuild *(*rebuild_free)(struct gate_rebuild *rebuild);
     struct gate_status (*status)(struct gate *gate, int64_t coupon_id);
+    uint64_t (*oldest_pending_ms)(struct gate *gate, int64_t coupon_id);
     enum err (*picture)(struct gate *gate, int64_t coupon_id, struct gate_picture *ret_picture);
     struct gate_stats (*stats)(struct gate *gate);
     bool (*is_usable)(struct gate *gate);

@@ -350,13 +350,18 @@ static bool is_usable(struct gate *gate)
 
 /* ---- looking ---- */
 
-static uint64_t oldest_pending_ms(const struct drop *drop)
+static uint64_t oldest_pending_ms(struct gate *gate, int64_t coupon_id)
 {
+    struct memory_drop *target = drop_lock(gate, coupon_id);
     uint64_t now_ms = clock_mono_ns() / 1000000, oldest_ms = 0;
 
-    for (size_t i = 0; i < drop->pending_used && drop->pending_count; i++)
+    if (!target)
+        return 0;
+    const struct drop *drop = &target->drop;
+    for (size_t i = 0; i < drop->pending_used; i++)
         if (drop->pending[i].slot && drop->pending[i].since_ms < now_ms)
             oldest_ms = MAX(oldest_ms, now_ms - drop->pending[i].since_ms);
+    drop_unlock(target);
     return oldest_ms;
 }
 
@@ -375,7 +380,6 @@ static struct gate_status status(struct gate *gate, int64_t coupon_id)
     result.remaining = drop_remaining(&drop->drop);
     result.epoch = drop->epoch;
     result.changes = drop->drop.changes;
-    result.oldest_pending_ms = oldest_pending_ms(&drop->drop);
     drop_unlock(drop);
     return result;
 }
@@ -515,6 +519,7 @@ static const struct gate_backend memory_backend = {
     .rebuild_open = gate_memory_rebuild_open,
     .rebuild_free = gate_memory_rebuild_free,
     .status = status,
+    .oldest_pending_ms = oldest_pending_ms,
     .picture = picture,
     .stats = stats,
     .is_usable = is_usable,

@@ -50,8 +50,7 @@ static void gate_epoch_read(void *context, struct metrics_writer *writer)
 }
 
 struct gate_sum {
-    int64_t pending, returned, closed, confirmed;
-    uint64_t oldest_ms;
+    int64_t pending, returned, closed;
 };
 
 static struct gate_sum gate_sum(struct api *api)
@@ -66,8 +65,6 @@ static struct gate_sum gate_sum(struct api *api)
         sum.pending += gate.pending;
         sum.returned += gate.returned;
         sum.closed += !gate.open;
-        sum.confirmed += gate.granted - gate.pending;
-        sum.oldest_ms = MAX(sum.oldest_ms, gate.oldest_pending_ms);
     }
     return sum;
 }
@@ -89,7 +86,15 @@ static void gate_closed_read(void *context, struct metrics_writer *writer)
 
 static void gate_oldest_read(void *context, struct metrics_writer *writer)
 {
-    metrics_sample(writer, STR(""), (double)gate_sum(context).oldest_ms / 1000);
+    const struct api *api = context;
+    const struct catalog_list *list = catalog_list(api->shop->catalog);
+    uint64_t oldest_ms = 0;
+
+    for (size_t i = 0; i < list->count; i++) {
+        uint64_t ms = gate_oldest_pending_ms(api->shop->gate, list->items[i]->coupon_id);
+        oldest_ms = MAX(oldest_ms, ms);
+    }
+    metrics_sample(writer, STR(""), (double)oldest_ms / 1000);
 }
 
 static void ledger_queue_read(void *context, struct metrics_writer *writer)
