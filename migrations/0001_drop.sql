@@ -58,3 +58,6 @@ CREATE TABLE charges (
     answer BLOB,
     PRIMARY KEY (user_id, idempotency_key)
 ) WITHOUT ROWID;
+
+-- Whose bytes are still kept, oldest first.
+CREATE INDEX charges_answered ON charges (charged_at) WHERE answer IS NOT NULL;

@@ -33,6 +33,7 @@ enum ledger_op {
     LEDGER_USERS_CREATE,
     LEDGER_CLOCK_SET,     /* profile test */
     LEDGER_LOAD_DATA_SET, /* how far the load-test data set is */
+    LEDGER_FORGET,        /* bytes of answers kept for long enough; keys stay */
     LEDGER_OP_N,
 };
 
@@ -101,6 +102,12 @@ struct ledger_clock_set {
     int64_t offset_ms;
 };
 
+/* A piece of what is due; a later replay is answered from the row of the effect. */
+enum { LEDGER_ANSWERS_KEPT_MS = 24 * 3600 * 1000, LEDGER_FORGET_PIECE = 500 };
+struct ledger_forget {
+    int64_t forgotten; /* LEDGER_FORGET_PIECE: there may be more */
+};
+
 enum ledger_load_data { LEDGER_LOAD_DATA_NONE, LEDGER_LOAD_DATA_STARTED, LEDGER_LOAD_DATA_DONE };
 
 /* Idempotency: unique per user and operation, stored in the transaction of its effect. */
@@ -141,6 +148,7 @@ struct ledger_command {
         struct ledger_users_create users_create;
         struct ledger_clock_set clock_set;
         enum ledger_load_data load_data;
+        struct ledger_forget forget;
     };
 
     /* The caller sets it: nobody waits for this one, it may be kept back up to the linger time

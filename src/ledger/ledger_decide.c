@@ -154,6 +154,7 @@ static enum err decide_one(struct ledger_rows *rows, struct ledger_command *comm
         return ERR_OK; /* the backend inserts a piece of the range */
     case LEDGER_CLOCK_SET:
     case LEDGER_LOAD_DATA_SET:
+    case LEDGER_FORGET:
         return ERR_OK;
     case LEDGER_OP_N:
         break;

@@ -179,6 +179,7 @@ void ledger_rows_collect(struct ledger_rows *rows, struct list *batch, int64_t n
             break;
         case LEDGER_CLOCK_SET:
         case LEDGER_LOAD_DATA_SET:
+        case LEDGER_FORGET:
         case LEDGER_OP_N:
             break;
         }

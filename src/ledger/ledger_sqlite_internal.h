@@ -15,7 +15,8 @@ struct sqlite_statements {
     sqlite3_stmt *load_user, *load_coupon, *load_charge, *load_sequence, *load_next_coupon,
         *load_next_user;
     sqlite3_stmt *store_user, *store_coupon, *insert_coupon, *insert_charge, *insert_place,
-        *insert_user, *store_sequence, *store_clock, *store_load_data;
+        *insert_user, *store_sequence, *store_clock, *store_load_data,
+        *forget;
     sqlite3_stmt *find_place;
 };
 

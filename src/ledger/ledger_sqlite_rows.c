@@ -39,6 +39,9 @@ enum err ledger_sqlite_prepare(struct sqlite_ledger *ledger)
         { &s->store_sequence, "UPDATE store SET next_user_coupon_id = ?" },
         { &s->store_clock, "UPDATE store SET clock_offset_ms = ?" },
         { &s->store_load_data, "UPDATE store SET load_data = ?" },
+        { &s->forget, "UPDATE charges SET answer = NULL WHERE (user_id, idempotency_key) IN"
+                      " (SELECT user_id, idempotency_key FROM charges"
+                      " WHERE answer IS NOT NULL AND charged_at < ? LIMIT ?)" },
         { &s->find_place, "SELECT " HELD_COLUMNS " FROM user_coupons"
                           " WHERE user_id = ? AND coupon_id = ?" },
     };
@@ -268,6 +271,11 @@ static enum err store_commands(struct sqlite_ledger *ledger, struct list *batch,
         } else if (command->op == LEDGER_LOAD_DATA_SET) {
             sqlite3_bind_int64(ledger->stmt.store_load_data, 1, (int64_t)command->load_data);
             TRY(sqlite_db_run(ledger->stmt.store_load_data));
+        } else if (command->op == LEDGER_FORGET) {
+            sqlite3_bind_int64(ledger->stmt.forget, 1, ledger->rows.now_ms - LEDGER_ANSWERS_KEPT_MS);
+            sqlite3_bind_int64(ledger->stmt.forget, 2, LEDGER_FORGET_PIECE);
+            TRY(sqlite_db_run(ledger->stmt.forget));
+            command->forget.forgotten = sqlite3_changes(ledger->db);
         }
     }
     return ERR_OK;

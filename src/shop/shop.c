@@ -77,6 +77,23 @@ int64_t coupon_remaining(struct shop *shop, const struct coupon *coupon)
 
 /* ---- loops ---- */
 
+/* What one loop does for all. */
+static enum err start_jobs(struct shop_loop *loop)
+{
+    TRY(sweeper_start(loop));
+    TRY(keeper_start(loop));
+    TRY(forget_start(loop));
+    return invariants_start(&loop->invariants, loop->shop, loop->loop);
+}
+
+static void stop_jobs(struct shop_loop *loop)
+{
+    loop_timer_stop(&loop->sweep);
+    loop_timer_stop(&loop->keep);
+    loop_timer_stop(&loop->forget.timer);
+    invariants_stop(&loop->invariants);
+}
+
 enum err shop_loop_init(struct shop_loop *loop, struct shop *shop, struct loop *on,
                         struct metrics_slot *metrics, bool sweeps)
 {
@@ -87,9 +104,7 @@ enum err shop_loop_init(struct shop_loop *loop, struct shop *shop, struct loop *
     /* The gate first: what it grants in a turn goes to the ledger in the same turn. */
     loop->gate = gate_client_new(shop->gate, on);
     loop->ledger = ledger_client_new(shop->ledger, on);
-    if (!loop->ledger || !loop->gate || 
-        (sweeps && (sweeper_start(loop) != ERR_OK || keeper_start(loop) != ERR_OK ||
-                    invariants_start(&loop->invariants, shop, on) != ERR_OK))) {
+    if (!loop->ledger || !loop->gate || (sweeps && start_jobs(loop) != ERR_OK)) {
         shop_loop_fini(loop);
         return ERR_NOMEM;
     }
@@ -99,23 +114,19 @@ enum err shop_loop_init(struct shop_loop *loop, struct shop *shop, struct loop *
 void shop_loop_drain(struct shop_loop *loop)
 {
     loop->draining = true;
-    loop_timer_stop(&loop->sweep);
-    loop_timer_stop(&loop->keep);
-    invariants_stop(&loop->invariants);
+    stop_jobs(loop);
 }
 
 bool shop_loop_is_idle(const struct shop_loop *loop)
 {
     return loop->placements == 0 && !loop->keeper_busy && !loop->invariants.busy &&
-           list_empty(&loop->lookups);
+           !loop->forget.busy && list_empty(&loop->lookups);
 }
 
 void shop_loop_fini(struct shop_loop *loop)
 {
     ASSERT(!loop->gate || shop_loop_is_idle(loop));
-    loop_timer_stop(&loop->sweep);
-    loop_timer_stop(&loop->keep);
-    invariants_stop(&loop->invariants);
+    stop_jobs(loop);
     loop_timer_stop(&loop->deadline);
     while (!list_empty(&loop->spare)) {
         struct placement *placement = CONTAINER_OF(loop->spare.next, struct placement, node);

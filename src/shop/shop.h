@@ -203,6 +203,13 @@ struct invariants {
     bool busy, stopped;
 };
 
+struct forget {
+    struct shop_loop *loop;
+    struct loop_timer timer;
+    struct shop_command command;
+    bool busy;
+};
+
 struct shop_loop {
     struct shop *shop;
     struct loop *loop;
@@ -219,6 +226,7 @@ struct shop_loop {
     struct coupon_patch keeper;
     bool keeper_busy;
     struct invariants invariants;
+    struct forget forget;
     bool draining;
 };
 

@@ -31,6 +31,9 @@ enum err sweeper_start(struct shop_loop *loop) MUST_CHECK;
 /* coupon_admin.c: opens the gates that are closed and should not be. */
 enum err keeper_start(struct shop_loop *loop) MUST_CHECK;
 
+/* forget.c */
+enum err forget_start(struct shop_loop *loop) MUST_CHECK;
+
 /* invariants.c */
 enum err invariants_start(struct invariants *self, struct shop *shop, struct loop *loop) MUST_CHECK;
 void invariants_stop(struct invariants *self);
