@@ -5,7 +5,7 @@
 build_packages=(
     gcc libc6-dev meson ninja-build pkg-config
     libuv1-dev node-llhttp libjansson-dev libcjose-dev libssl-dev libinih-dev libsqlite3-dev libcmocka-dev
-    ca-certificates curl
+    ca-certificates curl tzdata
 )
 test_packages=(
     clang clang-format clang-tidy libclang-rt-14-dev llvm cppcheck shellcheck python3-venv
