@@ -49,6 +49,12 @@ take_along() {
     git clone -q "$repo" "$dir$home"
 }
 
+# The README's first drop: its curl lines as they stand there, at the address that is served.
+drop_lines() {
+    sed -n '/^## A first drop/,/^## /p' "$repo/README.md" | sed -n '/^```sh/,/^```/p' | grep '^curl' | head -n 5 |
+        sed "s/localhost:8080/$listen/g; s/^curl/curl -sS/; s/\$/; echo/"
+}
+
 # Run a command inside, with mounts and processes that end with it, and a clean environment.
 inside() {
     local keep
@@ -65,9 +71,10 @@ inside() {
         bash -c "cd $home && $*"
 }
 
-# `./dev run` until it answers; then it must end well when it is told to.
+# `./dev run` until it answers, then the commands in file $1; it must end well when it is told to.
 serve() {
     local start=$SECONDS
+    cp "${1:-/dev/null}" "$dir/root/commands"
     # shellcheck disable=SC2016 # expanded inside
     inside './dev run --listen '"$listen"' >/root/run.log 2>&1 & server=$!
         for ((i = 0; i < 6000; i++)); do
@@ -77,13 +84,19 @@ serve() {
         done
         curl -fsS http://'"$listen"'/health/live || { tail -n 40 /root/run.log; exit 1; }
         echo
+        . /root/commands | tee /root/commands.log
         kill -TERM $server
         wait $server'
     say "./dev run answered, and ended, within $((SECONDS - start)) s"
 }
 
 step_run() {
-    serve
+    drop_lines >"$dir.drop"
+    serve "$dir.drop"
+    grep -q '"ok":true' "$dir/root/commands.log" || {
+        say "the README's first drop is not proved"
+        exit 1
+    }
     say "the second time"
     serve
     if grep 'installing' "$dir/root/run.log"; then

@@ -110,7 +110,7 @@ stage_format() { check_format; }
 stage_shell() { check_shell; }
 stage_gcc() { build_dir build && unit_tests build; }
 stage_clang() { build_dir build-clang; }
-stage_negative() { test/negative/run.sh; }
+stage_negative() { configure build && configure build-clang && test/negative/run.sh; }
 stage_tidy() { configure build-clang && check_tidy; }
 stage_cppcheck() { check_cppcheck src; }
 stage_docs() { check_docs docs; }
