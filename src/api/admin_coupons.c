@@ -51,8 +51,8 @@ static void create_done(struct coupon_create *create)
 void admin_coupons_create(struct api_call *call)
 {
     const struct coupon_create_body *body = call->body;
-    int64_t starts_at_ms = body->starts_at_ms_is == JSON_GIVEN ? body->starts_at_ms :
-                                                                  clock_wall_ms();
+    int64_t starts_at_ms =
+        body->starts_at_ms_is == JSON_GIVEN ? body->starts_at_ms : clock_wall_ms();
 
     if (!quantity_allowed(call, body->total_quantity))
         return;
@@ -68,9 +68,9 @@ void admin_coupons_create(struct api_call *call)
     self->create.coupon = (struct coupon){
         .coupon_id = body->coupon_id_is == JSON_GIVEN ? body->coupon_id : 0,
         .discount_rate = body->discount_rate,
-        .uses_per_user = body->uses_per_user_is == JSON_GIVEN  ? body->uses_per_user :
-                         body->uses_per_user_is == JSON_NULLED ? COUPON_USES_UNLIMITED :
-                                                                 1,
+        .uses_per_user = body->uses_per_user_is == JSON_GIVEN    ? body->uses_per_user
+                         : body->uses_per_user_is == JSON_NULLED ? COUPON_USES_UNLIMITED
+                                                                 : 1,
         .settings = { .total_quantity = body->total_quantity,
                       .starts_at_ms = starts_at_ms,
                       .ends_at_ms = body->ends_at_ms },
@@ -117,8 +117,7 @@ static void patch_done(struct coupon_patch *patch)
         api_invalid(call, "endsAt", "must be after startsAt");
     } else {
         struct coupon_answer answer = coupon_answer_of(call, &patch->coupon);
-        log_change(call, "coupon changed", patch->coupon_id,
-                   patch->coupon.settings.total_quantity);
+        log_change(call, "coupon changed", patch->coupon_id, patch->coupon.settings.total_quantity);
         api_answer(call, 200, &coupon_answer_json, &answer);
     }
 }

@@ -41,8 +41,8 @@ static const struct json_row users_create_body_rows[] = {
     JSON_INT64(users_create_body, user_id, "userId", 1, INT64_MAX,
                "One user; the next free id if neither this nor a range is given.", "400000",
                JSON_NULLABLE(users_create_body, user_id)),
-    JSON_STR(users_create_body, username, "username", 1, 100, "Made from the id if missing.",
-             "ada", JSON_NULLABLE(users_create_body, username)),
+    JSON_STR(users_create_body, username, "username", 1, 100, "Made from the id if missing.", "ada",
+             JSON_NULLABLE(users_create_body, username)),
     JSON_STR(users_create_body, email, "email", 1, 200, "Made from the id if missing.",
              "ada@example.com", JSON_NULLABLE(users_create_body, email)),
     JSON_INT64(users_create_body, balance, "balance", 0, INT64_MAX, "Won; 0 if missing.", "10000",
@@ -62,8 +62,8 @@ static const struct json_row users_create_answer_rows[] = {
 const JSON_ANSWER(users_create_answer, "UsersCreated", "How many were made.");
 
 static const struct json_name log_level_names[] = {
-    { "debug", LOG_DEBUG }, { "info", LOG_INFO }, { "warn", LOG_WARN }, { "error", LOG_ERROR },
-    { NULL, 0 },
+    { "debug", LOG_DEBUG }, { "info", LOG_INFO }, { "warn", LOG_WARN },
+    { "error", LOG_ERROR }, { NULL, 0 },
 };
 static const struct json_row log_body_rows[] = {
     JSON_ENUM(log_body, level, "level", log_level_names, "Least severity that is logged.", "debug",

@@ -48,8 +48,8 @@ void admin_test_clock(struct api_call *call)
     self->command.done = clock_done;
     self->command.ledger.op = LEDGER_CLOCK_SET;
     self->command.ledger.clock_set.offset_ms =
-        now ? clock_offset_ms() + body->now_ms - clock_wall_ms() :
-              clock_offset_ms() + body->advance_seconds * 1000;
+        now ? clock_offset_ms() + body->now_ms - clock_wall_ms()
+            : clock_offset_ms() + body->advance_seconds * 1000;
     shop_command(call->loop->shop, &self->command);
 }
 

@@ -22,8 +22,7 @@ static void users_done(struct shop_command *command)
     } else {
         LOG(LOG_INFO, "users created", LOG_STR("request", call->http->request_id),
             LOG_INT("from", create->from_user_id), LOG_INT("to", create->to_user_id),
-            LOG_INT("created", create->created),
-            LOG_STR("by_address", call->http->peer_text),
+            LOG_INT("created", create->created), LOG_STR("by_address", call->http->peer_text),
             LOG_INT("by_user", call->claims.has_user ? call->claims.user_id : 0));
         api_answer(call, 201, &users_create_answer_json,
                    &(struct users_create_answer){ create->created });
@@ -51,9 +50,9 @@ static bool choose_ids(struct api_call *call, struct ledger_users_create *create
         api_invalid(call, "toUserId", "must not be below fromUserId, nor 1,000,000 above it");
         return false;
     }
-    create->from_user_id = from                          ? body->from_user_id :
-                           body->user_id_is == JSON_GIVEN ? body->user_id :
-                                                            0;
+    create->from_user_id = from                             ? body->from_user_id
+                           : body->user_id_is == JSON_GIVEN ? body->user_id
+                                                            : 0;
     create->to_user_id = from ? body->to_user_id : create->from_user_id;
     create->refuse_taken = !from;
     return true;
@@ -69,11 +68,9 @@ void admin_users_create(struct api_call *call)
     self->call = call;
     self->command.done = users_done;
     self->command.ledger.op = LEDGER_USERS_CREATE;
-    self->command.ledger.users_create.balance =
-        body->balance_is == JSON_GIVEN ? body->balance : 0;
+    self->command.ledger.users_create.balance = body->balance_is == JSON_GIVEN ? body->balance : 0;
     self->command.ledger.users_create.username =
         body->username_is == JSON_GIVEN ? body->username : STR_NONE;
-    self->command.ledger.users_create.email =
-        body->email_is == JSON_GIVEN ? body->email : STR_NONE;
+    self->command.ledger.users_create.email = body->email_is == JSON_GIVEN ? body->email : STR_NONE;
     shop_command(call->loop->shop, &self->command);
 }

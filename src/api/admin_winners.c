@@ -41,8 +41,7 @@ static void page_done(struct ledger_read *read)
         api_store_problem(call, read->err);
         return;
     }
-    struct gate_status gate =
-        gate_status(call->loop->shop->shop->gate, self->coupon->coupon_id);
+    struct gate_status gate = gate_status(call->loop->shop->shop->gate, self->coupon->coupon_id);
     answer.total_count = gate.known ? gate.granted - gate.pending : self->coupon->witness.issued;
     answer.winners = api_alloc(call, (read->row_count + 1) * sizeof *answer.winners);
     if (!answer.winners)
@@ -79,9 +78,9 @@ static enum http_stream write_rows(struct winners_call *self)
     for (size_t i = 0; i < self->read.row_count; i++) {
         const struct ledger_held *row = &self->read.rows[i];
         clock_format_rfc3339(row->issued_at_ms, time);
-        buf_printf(&text, "%lld,%lld,%lld,%s,%s\r\n", (long long)row->slot,
-                   (long long)row->user_id, (long long)row->user_coupon_id,
-                   held_state_names[state_of(self, row)].name, time);
+        buf_printf(&text, "%lld,%lld,%lld,%s,%s\r\n", (long long)row->slot, (long long)row->user_id,
+                   (long long)row->user_coupon_id, held_state_names[state_of(self, row)].name,
+                   time);
     }
     enum http_stream then = http_stream_write(self->call->http, buf_str(&text));
     buf_fini(&text);

@@ -15,7 +15,7 @@ struct api {
     const struct config *config;
     const struct auth_keys *keys; /* NULL: profiles local and test */
     struct metrics *metrics;
-    _Atomic bool ready;           /* the server wants traffic */
+    _Atomic bool ready;                                       /* the server wants traffic */
     bool (*is_healthy)(struct api *api, struct buf *reasons); /* see ops/ops_health.c */
     struct api_router *router;
     struct buf openapi; /* the document */

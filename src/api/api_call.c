@@ -44,8 +44,9 @@ void api_store_problem(struct api_call *call, enum err e)
     if (e == ERR_OVERLOADED)
         api_problem(call, PROBLEM_OVERLOADED, "too many commands wait for the ledger; try again");
     else if (e == ERR_UNCERTAIN)
-        api_problem(call, PROBLEM_STORE_UNAVAILABLE,
-                    "the outcome is not known; repeat the call, with the same key where it has one");
+        api_problem(
+            call, PROBLEM_STORE_UNAVAILABLE,
+            "the outcome is not known; repeat the call, with the same key where it has one");
     else
         api_problem(call, PROBLEM_STORE_UNAVAILABLE, "the store is away; nothing was done");
 }
@@ -80,9 +81,9 @@ bool api_cursor_parse(struct str text, int64_t *ret_value)
         return false;
     for (size_t i = 2; i < text.len; i++) {
         char c = text.ptr[i];
-        unsigned digit = c >= '0' && c <= '9' ? (unsigned)(c - '0') :
-                         c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10 :
-                                                16;
+        unsigned digit = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
+                         : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
+                                                : 16;
         if (digit == 16)
             return false;
         value = value << 4 | digit;
@@ -126,8 +127,8 @@ static const struct api_route *find_route(struct api_call *call)
         return NULL;
     }
     api_router_match(api->router, request->method, request->path, &match);
-    bool hidden = match.route && match.route->access == API_TEST &&
-                  api->config->profile != CONFIG_TEST;
+    bool hidden =
+        match.route && match.route->access == API_TEST && api->config->profile != CONFIG_TEST;
     if (!match.path_known || hidden) {
         api_problem(call, PROBLEM_NOT_FOUND, "there is nothing at this path");
         return NULL;
@@ -193,7 +194,8 @@ static bool admit(struct api_call *call)
             return true;
         if (call->http->peer_is_loopback)
             return true;
-        api_problem(call, PROBLEM_FORBIDDEN, "administration is open to callers from loopback only");
+        api_problem(call, PROBLEM_FORBIDDEN,
+                    "administration is open to callers from loopback only");
         return false;
     }
     if (!authenticate(call))
@@ -237,8 +239,7 @@ static bool bind_query(struct api_call *call)
     call->query = api_alloc(call, type->size);
     if (!call->query)
         return false;
-    enum err e =
-        api_query_parse(call->http->query, type, &call->http->arena, call->query, &error);
+    enum err e = api_query_parse(call->http->query, type, &call->http->arena, call->query, &error);
     return e == ERR_OK || bind_failed(call, e, &error);
 }
 

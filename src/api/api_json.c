@@ -2,8 +2,11 @@
 #include "api/api_json.h"
 
 const struct json_name held_state_names[] = {
-    { "RESERVED", HELD_RESERVED }, { "AVAILABLE", HELD_AVAILABLE }, { "USED", HELD_USED },
-    { "EXPIRED", HELD_EXPIRED },   { NULL, 0 },
+    { "RESERVED", HELD_RESERVED },
+    { "AVAILABLE", HELD_AVAILABLE },
+    { "USED", HELD_USED },
+    { "EXPIRED", HELD_EXPIRED },
+    { NULL, 0 },
 };
 
 const struct json_name coupon_state_names[] = {

@@ -3,10 +3,9 @@
 #include "api/api_route.h"
 #include "json/json_schema.h"
 
-#define COMMON_PROBLEMS                                                          \
-    (PROBLEM_BIT(INVALID_INPUT) | PROBLEM_BIT(REQUEST_TIMEOUT) |                  \
-     PROBLEM_BIT(URI_TOO_LONG) | PROBLEM_BIT(HEADERS_TOO_LARGE) |                 \
-     PROBLEM_BIT(PAYLOAD_TOO_LARGE) | PROBLEM_BIT(OVERLOADED))
+#define COMMON_PROBLEMS                                                                      \
+    (PROBLEM_BIT(INVALID_INPUT) | PROBLEM_BIT(REQUEST_TIMEOUT) | PROBLEM_BIT(URI_TOO_LONG) | \
+     PROBLEM_BIT(HEADERS_TOO_LARGE) | PROBLEM_BIT(PAYLOAD_TOO_LARGE) | PROBLEM_BIT(OVERLOADED))
 
 static bool is_prod(const struct api *api)
 {
@@ -52,8 +51,8 @@ static void query_parameters(struct buf *out, const struct json_type *type, bool
 {
     for (size_t i = 0; type && i < type->row_count; i++) {
         const struct json_row *row = &type->rows[i];
-        buf_printf(out, "%s{\"name\":\"%.*s\",\"in\":\"query\",\"required\":%s,",
-                   *first ? "" : ",", (int)row->name_len, row->prefix + 2,
+        buf_printf(out, "%s{\"name\":\"%.*s\",\"in\":\"query\",\"required\":%s,", *first ? "" : ",",
+                   (int)row->name_len, row->prefix + 2,
                    row->flags & JSON_FLAG_REQUIRED ? "true" : "false");
         member(out, "description", row->about);
         buf_literal(out, ",\"schema\":");

@@ -51,9 +51,9 @@ struct api_route {
     size_t body_key_offset;
     unsigned status; /* of success */
     const struct json_type *answer;
-    const char *answer_type; /* NULL: application/json */
+    const char *answer_type;      /* NULL: application/json */
     const struct json_type *down; /* health: the body of its 503; NULL: a problem */
-    uint64_t problems;       /* PROBLEM_BIT()s, beside those that every such route has */
+    uint64_t problems;            /* PROBLEM_BIT()s, beside those that every such route has */
 };
 
 extern const struct api_route api_routes[]; /* ended by a row without a path */

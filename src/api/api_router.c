@@ -4,7 +4,8 @@
 
 enum { SEGMENTS_MAX = 10 };
 
-struct template {
+struct template
+{
     const struct api_route *route;
     struct str segments[SEGMENTS_MAX]; /* "{name}" with its braces */
     size_t segment_count;

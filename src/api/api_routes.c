@@ -7,10 +7,10 @@
 
 /* What every route that writes to, or reads from, the ledger may answer. */
 #define STORE (PROBLEM_BIT(OVERLOADED) | PROBLEM_BIT(STORE_UNAVAILABLE))
-#define TAKING                                                                             \
-    (STORE | PROBLEM_BIT(USER_NOT_FOUND) | PROBLEM_BIT(INVALID_COUPON) |                   \
-     PROBLEM_BIT(COUPON_SOLD_OUT) | PROBLEM_BIT(EXPIRED_COUPON) |                          \
-     PROBLEM_BIT(ALREADY_ISSUED_COUPON) | PROBLEM_BIT(COUPON_NOT_STARTED) |                \
+#define TAKING                                                              \
+    (STORE | PROBLEM_BIT(USER_NOT_FOUND) | PROBLEM_BIT(INVALID_COUPON) |    \
+     PROBLEM_BIT(COUPON_SOLD_OUT) | PROBLEM_BIT(EXPIRED_COUPON) |           \
+     PROBLEM_BIT(ALREADY_ISSUED_COUPON) | PROBLEM_BIT(COUPON_NOT_STARTED) | \
      PROBLEM_BIT(COUPON_CLOSED) | PROBLEM_BIT(COUPON_ENDED))
 
 /* clang-format off */

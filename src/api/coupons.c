@@ -14,8 +14,8 @@ struct take_call {
 
 static void count(const struct take_call *self, enum metrics_outcome outcome)
 {
-    metrics_coupon(self->call->loop->metrics,
-                   self->take.reserve ? METRICS_RESERVE : METRICS_ISSUE, outcome);
+    metrics_coupon(self->call->loop->metrics, self->take.reserve ? METRICS_RESERVE : METRICS_ISSUE,
+                   outcome);
 }
 
 /* Who got a place is in the log, with its number; who did not, only while debugging. */
@@ -200,8 +200,8 @@ void coupons_get(struct api_call *call)
 
 static bool listed(const struct coupon *coupon, bool all, int64_t now_ms)
 {
-    return all || (coupon_window(&coupon->settings, now_ms) != COUPON_AFTER &&
-                   !coupon->settings.closed);
+    return all ||
+           (coupon_window(&coupon->settings, now_ms) != COUPON_AFTER && !coupon->settings.closed);
 }
 
 void coupons_page(struct api_call *call, bool all)
@@ -272,8 +272,8 @@ static struct held_answer held_answer_of(const struct held_coupon *item)
 /* Falls from item to item, and stays an item's own while newer ones come in. */
 static int64_t held_key(const struct held_list *list, size_t i)
 {
-    return list->items[i].state == HELD_RESERVED ? INT64_MAX - 1 - (int64_t)i :
-                                                   list->items[i].row.user_coupon_id;
+    return list->items[i].state == HELD_RESERVED ? INT64_MAX - 1 - (int64_t)i
+                                                 : list->items[i].row.user_coupon_id;
 }
 
 static void answer_held(struct held_call *self)

@@ -26,7 +26,7 @@ struct problem_answer {
     struct str member;       /* INVALID_INPUT: the culprit */
     int64_t sequence_number; /* ALREADY_ISSUED_COUPON */
     int64_t user_coupon_id;
-    int coupon_status; /* enum held_state */
+    int coupon_status;         /* enum held_state */
     int64_t starts_at_ms;      /* COUPON_NOT_STARTED */
     int64_t possible_quantity; /* CONFLICT: lowering a quantity */
 };

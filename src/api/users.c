@@ -152,8 +152,7 @@ static void charge_answer(struct charge_call *self)
             LOG_INT("user", ledger->charge.user_id), LOG_INT("amount", ledger->charge.amount),
             LOG_INT("balance", ledger->charge.balance),
             LOG_INT("duration_us", api_elapsed_us(call)));
-        http_respond(call->http, ledger->status, STR("application/json"),
-                     buf_str(&ledger->answer));
+        http_respond(call->http, ledger->status, STR("application/json"), buf_str(&ledger->answer));
     }
 }
 

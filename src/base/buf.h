@@ -15,7 +15,7 @@ struct buf {
     bool failed;
 };
 
-void buf_fini(struct buf *buf); /* frees; the buf is empty and usable again */
+void buf_fini(struct buf *buf);  /* frees; the buf is empty and usable again */
 void buf_reset(struct buf *buf); /* forgets the bytes and the failure, keeps the memory */
 
 void buf_grow(struct buf *buf, size_t n); /* out of line half of buf_reserve() */

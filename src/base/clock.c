@@ -241,7 +241,7 @@ enum err clock_parse_rfc3339(struct str text, int64_t *ret_wall_ms)
     }
     if (!take_offset(&text, &offset_s) || text.len > 0)
         return ERR_INVALID;
-    *ret_wall_ms = days * MS_PER_DAY + ((int64_t)hour * 3600 + minute * 60 + second - offset_s) *
-                                           MS_PER_S + ms;
+    *ret_wall_ms = days * MS_PER_DAY +
+                   ((int64_t)hour * 3600 + minute * 60 + second - offset_s) * MS_PER_S + ms;
     return ERR_OK;
 }

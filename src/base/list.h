@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Intrusive doubly linked ring. The head is an element of the ring; an unlinked node points to itself. */
+/* Intrusive doubly linked ring. The head is an element of the ring; an unlinked node points to
+ * itself. */
 #pragma once
 #include <stdbool.h>
 
@@ -46,7 +47,7 @@ static inline void list_splice(struct list *to, struct list *from)
     list_init(from);
 }
 
-#define LIST_FOREACH(it, head, type, member)                                                 \
-    for (struct list *node_ = (head)->next, *next_ = node_->next;                            \
-         node_ != (head) && ((it) = CONTAINER_OF(node_, type, member), true); node_ = next_, \
-                     next_ = node_->next)
+#define LIST_FOREACH(it, head, type, member)                                  \
+    for (struct list *node_ = (head)->next, *next_ = node_->next;             \
+         node_ != (head) && ((it) = CONTAINER_OF(node_, type, member), true); \
+         node_ = next_, next_ = node_->next)

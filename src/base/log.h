@@ -38,10 +38,10 @@ void log_write(enum log_level level, const char *event, const struct log_field *
 void log_flush(void); /* this thread's lines */
 
 /* event: what happened, in words: "coupon issued". Fields follow: LOG_INT(...), LOG_CSTR(...). */
-#define LOG(level, event, ...)                                                           \
-    do {                                                                                 \
-        if ((level) >= log_get_level()) {                                                \
-            const struct log_field log_fields_[] = { __VA_ARGS__ };                      \
-            log_write((level), (event), log_fields_, ARRAY_COUNT(log_fields_));          \
-        }                                                                                \
+#define LOG(level, event, ...)                                                  \
+    do {                                                                        \
+        if ((level) >= log_get_level()) {                                       \
+            const struct log_field log_fields_[] = { __VA_ARGS__ };             \
+            log_write((level), (event), log_fields_, ARRAY_COUNT(log_fields_)); \
+        }                                                                       \
     } while (0)

@@ -5,7 +5,7 @@
 #include "base/attr.h"
 
 /* All heap use goes through these, so that tests can fail the n-th allocation of a thread. */
-void *mem_alloc(size_t size) MUST_CHECK; /* zeroed; NULL when there is no memory */
+void *mem_alloc(size_t size) MUST_CHECK;             /* zeroed; NULL when there is no memory */
 void *mem_resize(void *ptr, size_t size) MUST_CHECK; /* realloc(): on NULL, `ptr` is still there */
 void *mem_free(void *ptr);                           /* takes NULL, returns NULL */
 

@@ -88,8 +88,7 @@ static enum err gap_explain(struct proof *proof, int64_t from, int64_t to)
     const struct gate_picture *gate = proof->before;
 
     while (from <= to) {
-        int64_t pending =
-            array_from(gate->pending, gate->pending_count, &proof->pending_at, from);
+        int64_t pending = array_from(gate->pending, gate->pending_count, &proof->pending_at, from);
         int64_t returned =
             array_from(gate->returned, gate->returned_count, &proof->returned_at, from);
         if (pending == from || returned == from) {
@@ -105,7 +104,8 @@ static enum err gap_explain(struct proof *proof, int64_t from, int64_t to)
         bool later = gate->known && from >= gate->next_slot; /* granted after the picture */
         if (!later && gate->known && until >= gate->next_slot)
             until = gate->next_slot - 1;
-        /* Without a gate (at rest) the next rebuild will return it; the witness sees a deleted row. */
+        /* Without a gate (at rest) the next rebuild will return it; the witness sees a deleted row.
+         */
         enum proof_why why = later ? PROOF_PENDING : gate->known ? PROOF_UNKNOWN : PROOF_RETURNED;
         TRY(gap_add(proof, from, until, why));
         from = until + 1;
@@ -141,7 +141,8 @@ static void check_set(struct proof *proof, enum proof_check_id id, bool ok, stru
     buf_fini(detail);
 }
 
-/* Rows, pending and granted must add up; exactly, if the gate did not move while we were reading. */
+/* Rows, pending and granted must add up; exactly, if the gate did not move while we were reading.
+ */
 static void check_gate(struct proof *proof, const struct gate_picture *after)
 {
     const struct gate_picture *before = proof->before;
@@ -150,8 +151,8 @@ static void check_gate(struct proof *proof, const struct gate_picture *after)
 
     if (!before->known || !after->known) {
         detail = (struct buf){ 0 };
-    buf_printf(&detail, "no gate is open for this coupon; SQL alone counts");
-    check_set(proof, PROOF_GATE, true, &detail);
+        buf_printf(&detail, "no gate is open for this coupon; SQL alone counts");
+        check_set(proof, PROOF_GATE, true, &detail);
         return;
     }
     int64_t pending = 0;
@@ -160,15 +161,15 @@ static void check_gate(struct proof *proof, const struct gate_picture *after)
             pending += proof->gaps[i].to - proof->gaps[i].from + 1;
     if (before->changes == after->changes) {
         detail = (struct buf){ 0 };
-    buf_printf(&detail, "gate granted %" PRId64 ", stored %" PRId64 " + pending %" PRId64,
-                  before->granted, issued, pending);
-    check_set(proof, PROOF_GATE, before->granted == issued + pending, &detail);
+        buf_printf(&detail, "gate granted %" PRId64 ", stored %" PRId64 " + pending %" PRId64,
+                   before->granted, issued, pending);
+        check_set(proof, PROOF_GATE, before->granted == issued + pending, &detail);
         return;
     }
     int64_t confirmed = before->granted - (int64_t)before->pending_count;
     detail = (struct buf){ 0 };
-    buf_printf(&detail, "moving: confirmed %" PRId64 " <= stored %" PRId64 " <= granted %" PRId64, confirmed,
-              issued, after->granted);
+    buf_printf(&detail, "moving: confirmed %" PRId64 " <= stored %" PRId64 " <= granted %" PRId64,
+               confirmed, issued, after->granted);
     check_set(proof, PROOF_GATE, issued >= confirmed && issued <= after->granted, &detail);
 }
 
@@ -181,30 +182,30 @@ enum err proof_finish(struct proof *proof, const struct gate_picture *after)
     struct buf detail;
 
     if (!proof->before->known && proof->before->pending_count)
-        handed_out =
-            MAX(handed_out, proof->before->pending[proof->before->pending_count - 1]);
+        handed_out = MAX(handed_out, proof->before->pending[proof->before->pending_count - 1]);
     TRY(gap_explain(proof, proof->last_slot + 1, handed_out));
     for (size_t i = 0; i < proof->gap_count; i++)
         if (proof->gaps[i].why == PROOF_UNKNOWN)
             unknown += proof->gaps[i].to - proof->gaps[i].from + 1;
     proof->ok = true;
     detail = (struct buf){ 0 };
-    buf_printf(&detail, "issued %" PRId64 " of %" PRId64 ", %" PRId64 " outside 1..quantity", issued,
-              coupon->settings.total_quantity, proof->above_quantity);
-    check_set(proof, PROOF_QUANTITY, issued <= coupon->settings.total_quantity && proof->above_quantity == 0, &detail);
+    buf_printf(&detail, "issued %" PRId64 " of %" PRId64 ", %" PRId64 " outside 1..quantity",
+               issued, coupon->settings.total_quantity, proof->above_quantity);
+    check_set(proof, PROOF_QUANTITY,
+              issued <= coupon->settings.total_quantity && proof->above_quantity == 0, &detail);
     detail = (struct buf){ 0 };
-    buf_printf(&detail, "%" PRId64 " users hold %" PRId64 " coupons",
-              distinct, issued);
+    buf_printf(&detail, "%" PRId64 " users hold %" PRId64 " coupons", distinct, issued);
     check_set(proof, PROOF_USERS, distinct == issued, &detail);
     detail = (struct buf){ 0 };
     buf_printf(&detail, "%" PRId64 " numbers twice, %" PRId64 " missing without a reason",
-              proof->duplicate_slots, unknown);
+               proof->duplicate_slots, unknown);
     check_set(proof, PROOF_SEQUENCE, proof->duplicate_slots == 0 && unknown == 0, &detail);
     detail = (struct buf){ 0 };
-    buf_printf(&detail, "rows: %" PRId64 ", highest %" PRId64 ", hash %016" PRIx64
-              "; witness: %" PRId64 ", highest %" PRId64 ", hash %016" PRIx64,
-              issued, proof->rows.highest, proof->rows.hash, coupon->witness.issued,
-              coupon->witness.highest, coupon->witness.hash);
+    buf_printf(&detail,
+               "rows: %" PRId64 ", highest %" PRId64 ", hash %016" PRIx64 "; witness: %" PRId64
+               ", highest %" PRId64 ", hash %016" PRIx64,
+               issued, proof->rows.highest, proof->rows.hash, coupon->witness.issued,
+               coupon->witness.highest, coupon->witness.hash);
     check_set(proof, PROOF_WITNESS, witness_equal(&proof->rows, &coupon->witness), &detail);
     check_gate(proof, after);
     return ERR_OK;
@@ -215,8 +216,8 @@ void proof_told(struct proof *proof, int64_t told, int64_t lies, const char *fir
     struct buf detail;
 
     detail = (struct buf){ 0 };
-    buf_printf(&detail, "%" PRId64 " told, %" PRId64 " not so%s%s", told, lies,
-              lies ? ": " : "", lies ? first_lie : "");
+    buf_printf(&detail, "%" PRId64 " told, %" PRId64 " not so%s%s", told, lies, lies ? ": " : "",
+               lies ? first_lie : "");
     check_set(proof, PROOF_TOLD, lies == 0, &detail);
 }
 

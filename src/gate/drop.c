@@ -84,7 +84,8 @@ static enum err seat_reserve(struct drop *drop, int64_t user_id)
 {
     struct drop_shard *shard = shard_of(drop, hash_u64((uint64_t)user_id));
 
-    return (uint64_t)(shard->used + 1) * 4 > (uint64_t)shard->cells * 3 ? shard_grow(shard) : ERR_OK;
+    return (uint64_t)(shard->used + 1) * 4 > (uint64_t)shard->cells * 3 ? shard_grow(shard)
+                                                                        : ERR_OK;
 }
 
 static struct drop_seat *seat_put(struct drop *drop, int64_t user_id, uint32_t slot)

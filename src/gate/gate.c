@@ -39,8 +39,8 @@ enum gate_outcome gate_move(struct gate_client *client, const struct gate_entry 
     return client->gate->backend->move(client, entry, own_slot, ret_slot);
 }
 
-size_t gate_sweep(struct gate_client *client, uint64_t older_than_ms, struct gate_entry *ret_entries,
-                  size_t max)
+size_t gate_sweep(struct gate_client *client, uint64_t older_than_ms,
+                  struct gate_entry *ret_entries, size_t max)
 {
     return client->gate->backend->sweep(client, older_than_ms, ret_entries, max);
 }

@@ -29,9 +29,9 @@ enum gate_outcome {
     GATE_NOT_STARTED, /* before the window */
     GATE_EXPIRED,     /* after it */
     GATE_ENDED,       /* closed by the administrator */
-    GATE_SOLD_OUT,    /* no place left; `for_good`: and none can come back in this (epoch, version) */
-    GATE_CLOSED,      /* no gate of this epoch is open: nothing was changed */
-    GATE_FAILED,      /* could not be remembered (journal, memory): nothing was changed */
+    GATE_SOLD_OUT, /* no place left; `for_good`: and none can come back in this (epoch, version) */
+    GATE_CLOSED,   /* no gate of this epoch is open: nothing was changed */
+    GATE_FAILED,   /* could not be remembered (journal, memory): nothing was changed */
 };
 
 enum gate_purpose {
@@ -80,8 +80,9 @@ void gate_confirm(struct gate_client *client, const struct gate_entry *entry);
 bool gate_release(struct gate_client *client, const struct gate_entry *entry);
 /*
  * The slot is somebody else's row. Gives the user the next free one (*ret_slot, pending, to be
- * stored); with `own_slot` > 0 the user's own row has that number and the entry takes it, confirmed.
- * GATE_GRANTED, GATE_ALREADY (own_slot), GATE_SOLD_OUT (the entry is gone), GATE_CLOSED, GATE_FAILED.
+ * stored); with `own_slot` > 0 the user's own row has that number and the entry takes it,
+ * confirmed. GATE_GRANTED, GATE_ALREADY (own_slot), GATE_SOLD_OUT (the entry is gone), GATE_CLOSED,
+ * GATE_FAILED.
  */
 enum gate_outcome gate_move(struct gate_client *client, const struct gate_entry *entry,
                             int64_t own_slot, int64_t *ret_slot);
@@ -91,14 +92,14 @@ enum gate_outcome gate_move(struct gate_client *client, const struct gate_entry 
  * new token each: whoever receives one must store it again. Not returned again for as long.
  * Returns how many.
  */
-size_t gate_sweep(struct gate_client *client, uint64_t older_than_ms, struct gate_entry *ret_entries,
-                  size_t max);
+size_t gate_sweep(struct gate_client *client, uint64_t older_than_ms,
+                  struct gate_entry *ret_entries, size_t max);
 
 /* ---- settings and epochs; any thread ---- */
 
 /* Takes the settings if their version is higher. ERR_NOT_FOUND: no gate; ERR_NOMEM. */
-enum err gate_set(struct gate *gate, int64_t coupon_id, const struct coupon_settings *settings)
-    MUST_CHECK;
+enum err gate_set(struct gate *gate, int64_t coupon_id,
+                  const struct coupon_settings *settings) MUST_CHECK;
 /* From now on GATE_CLOSED, for everybody. Pending entries stay, to be stored. */
 void gate_close(struct gate *gate, int64_t coupon_id);
 /* Undoes gate_close() of a gate whose memory is still good. */
@@ -133,8 +134,8 @@ struct gate_status gate_status(struct gate *gate, int64_t coupon_id);
 /* Age of the oldest pending entry; 0: none. Looks at all of them. */
 uint64_t gate_oldest_pending_ms(struct gate *gate, int64_t coupon_id);
 /* A picture for the proof; gate_picture_fini() it. No gate: `known` is false. ERR_NOMEM. */
-enum err gate_picture(struct gate *gate, int64_t coupon_id, struct gate_picture *ret_picture)
-    MUST_CHECK;
+enum err gate_picture(struct gate *gate, int64_t coupon_id,
+                      struct gate_picture *ret_picture) MUST_CHECK;
 /* Which of these coupons a user has a place of. Follows the async contract. */
 struct gate_look {
     void (*done)(struct gate_look *look);
@@ -143,7 +144,7 @@ struct gate_look {
         int64_t coupon_id;
         int64_t slot; /* 0: none */
         bool pending;
-    } *held; /* the caller's array, coupon_id filled in */
+    } * held; /* the caller's array, coupon_id filled in */
     size_t held_count;
 
     enum err err;          /* OK, UNAVAILABLE */

@@ -231,8 +231,8 @@ static enum gate_outcome move(struct gate_client *client, const struct gate_entr
         return GATE_CLOSED;
     struct drop_seat *seat = pending_seat(drop, entry);
     if (seat) {
-        outcome = own_slot ? move_own(drop, seat, own_slot, &settled) :
-                             move_next(client->gate, drop, seat, entry, &settled);
+        outcome = own_slot ? move_own(drop, seat, own_slot, &settled)
+                           : move_next(client->gate, drop, seat, entry, &settled);
         if (outcome == GATE_GRANTED || outcome == GATE_ALREADY)
             *ret_slot = drop_find(&drop->drop, entry->user_id)->slot;
     }

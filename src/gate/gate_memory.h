@@ -21,5 +21,6 @@ struct gate_memory_entry {
 void gate_memory_remembered(struct gate *gate,
                             bool (*each)(void *context, const struct gate_memory_entry *entry),
                             void *context);
-/* Nothing is granted any more, in no coupon: a commit's outcome is unknown, or the journal's end. */
+/* Nothing is granted any more, in no coupon: a commit's outcome is unknown, or the journal's end.
+ */
 void gate_memory_shut(struct gate *gate, bool shut);

@@ -160,8 +160,8 @@ static void journal_turn(struct turn *turn, struct list *asks)
     struct gate_ask *ask;
     uint32_t generation = 0;
 
-    enum err e = journal_append(turn->gate->journal, client->records, client->record_count,
-                                &generation);
+    enum err e =
+        journal_append(turn->gate->journal, client->records, client->record_count, &generation);
     client->record_count = 0;
     if (e != ERR_OK)
         LOG(LOG_ERROR, "journal write failed", LOG_CSTR("error", err_name(e)));

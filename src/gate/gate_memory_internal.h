@@ -7,7 +7,8 @@
 #include "gate/gate_backend.h"
 #include "gate/gate_memory.h"
 
-/* One coupon's gate. Found once, never freed before the gate is; its drop is swapped by a rebuild. */
+/* One coupon's gate. Found once, never freed before the gate is; its drop is swapped by a rebuild.
+ */
 struct memory_drop {
     int64_t coupon_id;
     pthread_mutex_t lock; /* guards the rest; taken before the journal's */

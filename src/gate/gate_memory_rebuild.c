@@ -17,8 +17,8 @@ static size_t remembered_cell(const struct memory_gate *gate, int64_t coupon_id,
     size_t size = gate->remembered_size;
     size_t i = hash_cell(hash_u64(hash_u64((uint64_t)coupon_id) ^ (uint64_t)user_id), size);
 
-    while (gate->remembered[i].user_id != 0 && (gate->remembered[i].user_id != user_id ||
-                                                gate->remembered[i].coupon_id != coupon_id))
+    while (gate->remembered[i].user_id != 0 &&
+           (gate->remembered[i].user_id != user_id || gate->remembered[i].coupon_id != coupon_id))
         i = i + 1 < size ? i + 1 : 0;
     return i;
 }
@@ -106,9 +106,8 @@ void gate_memory_remembered(struct gate *base,
     pthread_mutex_lock(&gate->lock);
     for (size_t i = 0; i < gate->remembered_size; i++) {
         const struct remembered *entry = &gate->remembered[i];
-        if (entry->slot && !each(context, &(struct gate_memory_entry){ entry->coupon_id,
-                                                                        entry->user_id,
-                                                                        entry->slot }))
+        if (entry->slot && !each(context, &(struct gate_memory_entry){
+                                              entry->coupon_id, entry->user_id, entry->slot }))
             break;
     }
     pthread_mutex_unlock(&gate->lock);

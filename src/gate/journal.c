@@ -39,7 +39,7 @@ struct generation {
 struct journal {
     char directory[PATH_BYTES];
     struct journal_options options;
-    pthread_mutex_t lock; /* guards the rest */
+    pthread_mutex_t lock;           /* guards the rest */
     struct generation *generations; /* oldest first; the last one is being written */
     size_t count, cap;
     int fd;
@@ -62,7 +62,8 @@ static enum err generation_add(struct journal *journal, uint32_t number, size_t 
         journal->generations = moved;
         journal->cap = cap;
     }
-    journal->generations[journal->count++] = (struct generation){ .number = number, .bytes = bytes };
+    journal->generations[journal->count++] =
+        (struct generation){ .number = number, .bytes = bytes };
     return ERR_OK;
 }
 
@@ -135,9 +136,10 @@ static enum err header_check(const struct journal *journal, const char *path, co
         return ERR_CORRUPT;
     }
     if (memcmp(header.database_id, journal->options.database_id, JOURNAL_ID_BYTES) != 0) {
-        snprintf(report->problem, sizeof report->problem,
-                 "%.160s belongs to another database; put the two that belong together side by side",
-                 path);
+        snprintf(
+            report->problem, sizeof report->problem,
+            "%.160s belongs to another database; put the two that belong together side by side",
+            path);
         return ERR_CONFLICT;
     }
     return ERR_OK;
@@ -210,7 +212,8 @@ static int compare_numbers(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static enum err list_numbers(const struct journal *journal, uint32_t **ret_numbers, size_t *ret_count)
+static enum err list_numbers(const struct journal *journal, uint32_t **ret_numbers,
+                             size_t *ret_count)
 {
     CLEANUP(mem_freep) uint32_t *numbers = NULL;
     DIR *dir = opendir(journal->directory);
@@ -320,8 +323,8 @@ enum err journal_append(struct journal *journal, struct journal_record *records,
         records[i].checksum = record_checksum(&records[i]);
         grants += records[i].kind == JOURNAL_GRANT;
     }
-    enum err e = journal->broken ? ERR_CORRUPT :
-                                   write_all_or_nothing(journal->fd, records,
+    enum err e = journal->broken ? ERR_CORRUPT
+                                 : write_all_or_nothing(journal->fd, records,
                                                         count * sizeof *records, current->bytes);
     if (e == ERR_OK) {
         current->bytes += count * sizeof *records;

@@ -4,9 +4,9 @@
  * One write() for all reservations of a loop turn, no fsync: what the kernel has, a killed process
  * does not lose. (A power cut may: gate.reserve_durability = ledger is for those who mind.)
  *
- * Generations: gate-00000001.journal, ... Each starts with a header that names its database; records
- * have one fixed size, with length, checksum and generation. A generation is deleted when all its
- * entries are rows and all older ones are gone. All functions: any thread.
+ * Generations: gate-00000001.journal, ... Each starts with a header that names its database;
+ * records have one fixed size, with length, checksum and generation. A generation is deleted when
+ * all its entries are rows and all older ones are gone. All functions: any thread.
  */
 #pragma once
 #include <stdbool.h>
@@ -22,7 +22,7 @@ enum { JOURNAL_ID_BYTES = 16, JOURNAL_PROBLEM_BYTES = 256 };
 
 /* As on disk, little-endian. */
 struct journal_record {
-    uint32_t length; /* of the record */
+    uint32_t length;   /* of the record */
     uint32_t checksum; /* CRC-32C of what follows */
     uint32_t generation;
     uint32_t kind;
@@ -38,9 +38,9 @@ struct journal_options {
 };
 
 struct journal_report {
-    size_t records;      /* good ones */
-    size_t damaged;      /* bad ones before the end: an alarm */
-    size_t torn_bytes;   /* cut from the ends: a write that did not finish, told to nobody */
+    size_t records;    /* good ones */
+    size_t damaged;    /* bad ones before the end: an alarm */
+    size_t torn_bytes; /* cut from the ends: a write that did not finish, told to nobody */
     char problem[JOURNAL_PROBLEM_BYTES]; /* why opening failed, for people */
 };
 
@@ -48,7 +48,8 @@ struct journal_report {
  * Reads every generation in order, `each` record in turn, then starts a new generation. Each
  * record that `each` keeps (returns true) holds its generation until journal_settle().
  *
- * ERR_CONFLICT: a journal of another database; ERR_CORRUPT: a header that is none; ERR_IO; ERR_NOMEM.
+ * ERR_CONFLICT: a journal of another database; ERR_CORRUPT: a header that is none; ERR_IO;
+ * ERR_NOMEM.
  */
 enum err journal_open(const struct journal_options *options,
                       bool (*each)(void *context, const struct journal_record *record),

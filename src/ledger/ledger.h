@@ -2,7 +2,8 @@
 /*
  * The ledger: what is remembered. It takes commands, not SQL. Commands that arrive while a
  * transaction is being committed make up the next one: load every row they name, decide each in
- * arrival order by the rules of core, store what changed, commit, complete each with its own result.
+ * arrival order by the rules of core, store what changed, commit, complete each with its own
+ * result.
  *
  * One `struct ledger` per server, one `struct ledger_client` per loop. Functions that take a client
  * are called on its loop and follow the async contract of loop/loop.h.
@@ -25,8 +26,8 @@ struct ledger_client;
 /* ---- commands ---- */
 
 enum ledger_op {
-    LEDGER_PLACE,         /* store a granted place */
-    LEDGER_CHARGE,        /* add to a wallet */
+    LEDGER_PLACE,  /* store a granted place */
+    LEDGER_CHARGE, /* add to a wallet */
     LEDGER_COUPON_CREATE,
     LEDGER_COUPON_CHANGE, /* settings */
     LEDGER_COUPON_EPOCH,  /* raise the epoch */
@@ -133,8 +134,8 @@ struct ledger_command {
     const struct ledger_key *key;
     unsigned (*render)(const struct ledger_command *command, struct buf *answer);
 
-    /* OK: decided, see the outcome below. UNAVAILABLE: certainly nothing was done. UNCERTAIN: it may
-     * have been. NOMEM: nothing was done. */
+    /* OK: decided, see the outcome below. UNAVAILABLE: certainly nothing was done. UNCERTAIN: it
+     * may have been. NOMEM: nothing was done. */
     enum err err;
     enum ledger_key_outcome key_outcome;
     unsigned status;

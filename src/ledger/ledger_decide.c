@@ -106,8 +106,7 @@ static void decide_coupon_change(struct ledger_rows *rows, struct ledger_coupon_
     change->found = row->found || row->created;
     if (!change->found)
         return;
-    change->outcome =
-        coupon_change_decide(&row->coupon, &change->change, &row->coupon.settings);
+    change->outcome = coupon_change_decide(&row->coupon, &change->change, &row->coupon.settings);
     if (change->outcome == COUPON_CHANGE_OK) {
         row->coupon.epoch += change->raise_epoch;
         row->changed = true;

@@ -66,7 +66,8 @@ struct ledger_user_row *ledger_rows_user(struct ledger_rows *rows, int64_t user_
 {
     struct ledger_index *index = &rows->user_index;
 
-    for (size_t i = hash_u64((uint64_t)user_id) & (index->size - 1);; i = (i + 1) & (index->size - 1)) {
+    for (size_t i = hash_u64((uint64_t)user_id) & (index->size - 1);;
+         i = (i + 1) & (index->size - 1)) {
         if (index->cells[i] == 0)
             return NULL;
         struct ledger_user_row *row = &rows->users[index->cells[i] - 1];
@@ -94,7 +95,8 @@ struct ledger_charge_row *ledger_rows_charge(struct ledger_rows *rows, int64_t u
 {
     struct ledger_index *index = &rows->charge_index;
 
-    for (size_t i = charge_hash(user_id, key) & (index->size - 1);; i = (i + 1) & (index->size - 1)) {
+    for (size_t i = charge_hash(user_id, key) & (index->size - 1);;
+         i = (i + 1) & (index->size - 1)) {
         if (index->cells[i] == 0)
             return NULL;
         struct ledger_charge_row *row = &rows->charges[index->cells[i] - 1];

@@ -15,8 +15,7 @@ struct sqlite_statements {
     sqlite3_stmt *load_user, *load_coupon, *load_charge, *load_sequence, *load_next_coupon,
         *load_next_user;
     sqlite3_stmt *store_user, *store_coupon, *insert_coupon, *insert_charge, *insert_place,
-        *insert_user, *store_sequence, *store_clock, *store_load_data,
-        *forget;
+        *insert_user, *store_sequence, *store_clock, *store_load_data, *forget;
     sqlite3_stmt *find_place;
 };
 
@@ -70,8 +69,8 @@ enum err ledger_sqlite_scan_coupons(struct ledger *ledger,
 enum err ledger_sqlite_scan_rows(struct ledger *ledger, struct ledger_scan *scan) MUST_CHECK;
 
 /* A row of `SELECT COUPON_COLUMNS FROM coupons`. */
-#define COUPON_COLUMNS                                                                      \
-    "coupon_id, name, discount_rate, uses_per_user, total_quantity, starts_at, ends_at, "   \
+#define COUPON_COLUMNS                                                                    \
+    "coupon_id, name, discount_rate, uses_per_user, total_quantity, starts_at, ends_at, " \
     "closed, version, epoch, issued, highest_slot, witness"
 void ledger_sqlite_coupon(sqlite3_stmt *stmt, struct coupon *ret_coupon);
 /* A row of `SELECT HELD_COLUMNS FROM user_coupons`. */

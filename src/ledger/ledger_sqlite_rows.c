@@ -68,7 +68,8 @@ void ledger_sqlite_coupon(sqlite3_stmt *stmt, struct coupon *ret_coupon)
                      .highest = sqlite3_column_int64(stmt, 11),
                      .hash = (uint64_t)sqlite3_column_int64(stmt, 12) },
     };
-    memcpy(ret_coupon->name, name.ptr ? name.ptr : "", MIN(name.len, (size_t)COUPON_NAME_BYTES_MAX));
+    memcpy(ret_coupon->name, name.ptr ? name.ptr : "",
+           MIN(name.len, (size_t)COUPON_NAME_BYTES_MAX));
 }
 
 void ledger_sqlite_held(sqlite3_stmt *stmt, struct ledger_held *ret_held)
@@ -272,7 +273,8 @@ static enum err store_commands(struct sqlite_ledger *ledger, struct list *batch,
             sqlite3_bind_int64(ledger->stmt.store_load_data, 1, (int64_t)command->load_data);
             TRY(sqlite_db_run(ledger->stmt.store_load_data));
         } else if (command->op == LEDGER_FORGET) {
-            sqlite3_bind_int64(ledger->stmt.forget, 1, ledger->rows.now_ms - LEDGER_ANSWERS_KEPT_MS);
+            sqlite3_bind_int64(ledger->stmt.forget, 1,
+                               ledger->rows.now_ms - LEDGER_ANSWERS_KEPT_MS);
             sqlite3_bind_int64(ledger->stmt.forget, 2, LEDGER_FORGET_PIECE);
             TRY(sqlite_db_run(ledger->stmt.forget));
             command->forget.forgotten = sqlite3_changes(ledger->db);

@@ -125,8 +125,7 @@ static void run_batch(struct sqlite_ledger *ledger, struct list *batch, size_t c
 /* Hands a command back to its loop. One wake-up for all that arrive before the loop looks. */
 static void deliver(struct ledger_command *command)
 {
-    struct sqlite_client *client =
-        CONTAINER_OF(command->client, struct sqlite_client, base);
+    struct sqlite_client *client = CONTAINER_OF(command->client, struct sqlite_client, base);
 
     pthread_mutex_lock(&client->lock);
     list_append(&client->inbox, &command->node);

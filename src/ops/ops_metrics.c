@@ -108,15 +108,14 @@ static void ledger_oldest_read(void *context, struct metrics_writer *writer)
 {
     const struct api *api = context;
 
-    metrics_sample(writer, STR(""),
-                   (double)ledger_stats(api->shop->ledger).oldest_wait_ms / 1000);
+    metrics_sample(writer, STR(""), (double)ledger_stats(api->shop->ledger).oldest_wait_ms / 1000);
 }
 
 static void over_issued_read(void *context, struct metrics_writer *writer)
 {
     const struct api *api = context;
 
-    metrics_sample_int(writer, STR(""), 
+    metrics_sample_int(writer, STR(""),
                        atomic_load_explicit(&api->shop->over_issued, memory_order_relaxed));
 }
 

@@ -46,14 +46,14 @@ static bool look(struct api_call *call, struct health_reason reasons[REASONS])
     bool keeps_up = ledger.oldest_wait_ms <= (uint64_t)api->config->ledger_queue_age_max_ms;
     bool gate_open = gate_is_usable(api->shop->gate);
 
-    reasons[0] = (struct health_reason){ STR("server"),
-                                         ready ? STR("serving") : STR("starting or draining"),
-                                         ready };
-    reasons[1] = (struct health_reason){ STR("ledger"),
-                                         keeps_up ? STR("keeps up") : STR("is behind or away"),
-                                         keeps_up };
-    reasons[2] = (struct health_reason){ STR("gate"), gate_open ? STR("open") : STR("shut"),
-                                         gate_open };
+    reasons[0] =
+        (struct health_reason){ STR("server"), ready ? STR("serving") : STR("starting or draining"),
+                                ready };
+    reasons[1] =
+        (struct health_reason){ STR("ledger"),
+                                keeps_up ? STR("keeps up") : STR("is behind or away"), keeps_up };
+    reasons[2] =
+        (struct health_reason){ STR("gate"), gate_open ? STR("open") : STR("shut"), gate_open };
     return ready && keeps_up && gate_open;
 }
 
@@ -91,10 +91,8 @@ static void actuator_health(struct api_call *call)
 
 static void metrics_get(struct api_call *call)
 {
-    enum metrics_format format =
-        metrics_negotiate(http_request_header(call->http, STR("Accept")));
-    struct buf *out =
-        http_response_begin(call->http, 200, str_from(metrics_content_type(format)));
+    enum metrics_format format = metrics_negotiate(http_request_header(call->http, STR("Accept")));
+    struct buf *out = http_response_begin(call->http, 200, str_from(metrics_content_type(format)));
 
     metrics_render(call->loop->api->metrics, format, out);
     http_response_end(call->http);

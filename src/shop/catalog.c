@@ -22,7 +22,7 @@ struct retired {
 
 struct catalog {
     struct catalog_list *_Atomic list;
-    pthread_mutex_t lock; /* writers */
+    pthread_mutex_t lock;    /* writers */
     struct retired *retired; /* oldest first */
     struct retired **retired_end;
 };
@@ -112,8 +112,8 @@ static enum err put_locked(struct catalog *catalog, const struct coupon *coupon)
     if (replaces && old->items[at]->settings.version > coupon->settings.version)
         return ERR_OK;
     CLEANUP(mem_freep) struct coupon *copy = mem_alloc(sizeof *copy);
-    CLEANUP(mem_freep) struct catalog_list *list =
-        mem_alloc(sizeof *list + (old->count + 1) * sizeof list->items[0]);
+    CLEANUP(mem_freep)
+    struct catalog_list *list = mem_alloc(sizeof *list + (old->count + 1) * sizeof list->items[0]);
     CLEANUP(mem_freep) struct retired *old_list = mem_alloc(sizeof *old_list);
     CLEANUP(mem_freep) struct retired *old_item = mem_alloc(sizeof *old_item);
     if (!copy || !list || !old_list || !old_item)

@@ -4,8 +4,8 @@
  * coupon may keep the pointer for the length of a request; a change puts a new object in its place.
  */
 #pragma once
-#include "core/coupon.h"
 #include "base/err.h"
+#include "core/coupon.h"
 
 struct catalog;
 

@@ -166,8 +166,8 @@ static void patch_begin(struct loop_task *task)
         patch_end(patch, ERR_OK);
         return;
     }
-    bool lower = patch->change.has_quantity &&
-                 patch->change.total_quantity < known->settings.total_quantity;
+    bool lower =
+        patch->change.has_quantity && patch->change.total_quantity < known->settings.total_quantity;
     patch->rebuild = lower || !gate.known || !gate.open;
     if (!patch->rebuild || !gate.known) {
         patch_store(patch);
@@ -217,8 +217,8 @@ static void keep(struct loop_timer *timer)
     for (size_t i = 0; i < all->count && !loop->keeper_busy && !loop->draining; i++)
         if (needs_keeper(loop->shop, all->items[i], now_ms)) {
             loop->keeper_busy = true;
-            loop->keeper = (struct coupon_patch){ .done = keeper_done,
-                                                  .coupon_id = all->items[i]->coupon_id };
+            loop->keeper =
+                (struct coupon_patch){ .done = keeper_done, .coupon_id = all->items[i]->coupon_id };
             coupon_patch(loop, &loop->keeper);
         }
     if (!loop->draining)

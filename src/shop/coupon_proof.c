@@ -33,10 +33,10 @@ static enum err picture_take(struct shop *shop, int64_t coupon_id, struct gate_p
 /* The gate's picture, then the rows, then the gate again: see core/proof.h. */
 static enum err proof_make(struct shop *shop, struct coupon_proof *self)
 {
-    struct proof_scan scan = { .scan = { .coupon_id = self->coupon_id,
-                                         .begin = proof_coupon,
-                                         .each = proof_row },
-                               .proof = self };
+    struct proof_scan scan = {
+        .scan = { .coupon_id = self->coupon_id, .begin = proof_coupon, .each = proof_row },
+        .proof = self
+    };
     struct gate_picture after;
 
     if (shop->gate)

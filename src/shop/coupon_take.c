@@ -21,8 +21,8 @@ static void held_fill(struct coupon_take *take, const struct ledger_held *row)
     take->user_coupon_id = row->user_coupon_id;
     take->issued_at_ms = row->issued_at_ms;
     take->expires_at_ms = row->expires_at_ms;
-    take->held_state = coupon_held_state(row->uses, take->coupon->uses_per_user,
-                                         row->expires_at_ms, clock_wall_ms());
+    take->held_state = coupon_held_state(row->uses, take->coupon->uses_per_user, row->expires_at_ms,
+                                         clock_wall_ms());
 }
 
 static void held_read_done(struct ledger_read *read)
@@ -91,8 +91,7 @@ static void wait_for_row(struct coupon_take *take)
 {
     struct shop_loop *loop = take->loop;
 
-    take->deadline_ms =
-        loop_now_ms(loop->loop) + (uint64_t)loop->shop->config->request_deadline_ms;
+    take->deadline_ms = loop_now_ms(loop->loop) + (uint64_t)loop->shop->config->request_deadline_ms;
     list_append(&loop->waiting, &take->placement->node);
     loop->deadline.run = deadline_passed;
     deadline_next(loop);
@@ -101,18 +100,19 @@ static void wait_for_row(struct coupon_take *take)
 
 void coupon_take_stored(struct coupon_take *take, const struct ledger_place *place)
 {
-    bool mine = take->placement->ask.outcome == GATE_GRANTED && place->outcome != LEDGER_PLACE_OTHER;
+    bool mine =
+        take->placement->ask.outcome == GATE_GRANTED && place->outcome != LEDGER_PLACE_OTHER;
 
     take->slot = place->slot;
     take->user_coupon_id = place->user_coupon_id;
     take->issued_at_ms = place->issued_at_ms;
     take->expires_at_ms = place->expires_at_ms;
     take->durability = GATE_DURABLE_LEDGER;
-    take->held_state = coupon_held_state(0, take->coupon->uses_per_user, place->expires_at_ms,
-                                         clock_wall_ms());
-    coupon_take_end(take, !mine           ? COUPON_TAKE_ALREADY :
-                          take->reserve ? COUPON_TAKE_RESERVED :
-                                            COUPON_TAKE_ISSUED);
+    take->held_state =
+        coupon_held_state(0, take->coupon->uses_per_user, place->expires_at_ms, clock_wall_ms());
+    coupon_take_end(take, !mine           ? COUPON_TAKE_ALREADY
+                          : take->reserve ? COUPON_TAKE_RESERVED
+                                          : COUPON_TAKE_ISSUED);
 }
 
 /* ---- the gate's answer ---- */
@@ -206,8 +206,7 @@ static void end_later(struct coupon_take *take, enum coupon_take_outcome outcome
 static void ask_gate(struct coupon_take *take)
 {
     struct shop_loop *loop = take->loop;
-    bool ledger_first =
-        loop->shop->config->gate_reserve_durability == CONFIG_DURABILITY_LEDGER;
+    bool ledger_first = loop->shop->config->gate_reserve_durability == CONFIG_DURABILITY_LEDGER;
     enum err e;
 
     take->coupon = catalog_find(loop->shop->catalog, take->coupon_id);

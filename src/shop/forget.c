@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The bytes of answers are kept for a day, in case the caller asks again; then they go, a piece at a
- * time between other commands. The key stays on the row of its effect for good. */
+/* The bytes of answers are kept for a day, in case the caller asks again; then they go, a piece at
+ * a time between other commands. The key stays on the row of its effect for good. */
 #include "shop/shop_internal.h"
 
 enum { EVERY_MS = 10000 };

@@ -21,8 +21,8 @@ static void add(struct held_list *list, const struct ledger_held *row, bool rese
     list->items[list->count++] = (struct held_coupon){
         .coupon = coupon,
         .row = *row,
-        .state = reserved ? HELD_RESERVED :
-                            coupon_held_state(row->uses, coupon->uses_per_user, row->expires_at_ms,
+        .state = reserved ? HELD_RESERVED
+                          : coupon_held_state(row->uses, coupon->uses_per_user, row->expires_at_ms,
                                               clock_wall_ms()),
     };
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The promises, looked at while the server runs: no coupon has more rows than places, and what the
- * gate calls stored is what the ledger counts. A coupon counts only if its gate stood still: nothing
- * pending and nothing changed from before the ledger was read until after.
+ * gate calls stored is what the ledger counts. A coupon counts only if its gate stood still:
+ * nothing pending and nothing changed from before the ledger was read until after.
  */
 #include "base/log.h"
 #include "base/mem.h"
@@ -43,8 +43,8 @@ static void look_now(struct loop_work *work)
 {
     struct shop *shop = CONTAINER_OF(work, struct invariants, work)->shop;
     struct look look = { .shop = shop, .list = catalog_list(shop->catalog) };
-    CLEANUP(mem_freep) struct gate_status *before =
-        mem_alloc((look.list->count + 1) * sizeof *before);
+    CLEANUP(mem_freep)
+    struct gate_status *before = mem_alloc((look.list->count + 1) * sizeof *before);
 
     if (!before)
         return;

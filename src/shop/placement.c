@@ -135,7 +135,8 @@ static void place_done(struct ledger_command *command)
         settle_stored(placement);
         return;
     }
-    /* Certainly not stored. What was told, or joined, stays pending: the sweeper writes it again. */
+    /* Certainly not stored. What was told, or joined, stays pending: the sweeper writes it again.
+     */
     if (command->err != ERR_UNCERTAIN && placement->ask.purpose == GATE_ISSUE &&
         placement->ask.outcome == GATE_GRANTED && gate_release(placement->loop->gate, &entry) &&
         placement->loop->metrics)

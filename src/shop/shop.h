@@ -31,8 +31,8 @@ enum err shop_init(struct shop *shop, const struct config *config, struct ledger
                    struct gate *gate) MUST_CHECK;
 void shop_fini(struct shop *shop);
 /*
- * Fills the catalogue and opens the gate of every coupon that has not ended, and of those ended ones
- * that `needs_gate` names: there are reservations left to store. Blocks; before the loops run.
+ * Fills the catalogue and opens the gate of every coupon that has not ended, and of those ended
+ * ones that `needs_gate` names: there are reservations left to store. Blocks; before the loops run.
  * *ret_holders: rows read. Errors as of ledger_scan_rows() and gate_rebuild_open().
  */
 enum err shop_open(struct shop *shop, bool (*needs_gate)(void *context, int64_t coupon_id),
@@ -61,9 +61,9 @@ void user_lookup(struct shop_loop *loop, struct user_lookup *lookup);
 /* ---- coupons ---- */
 
 enum coupon_take_outcome {
-    COUPON_TAKE_ISSUED,      /* issue: the row is stored */
-    COUPON_TAKE_RESERVED,    /* reserve: as durable as `durability` says */
-    COUPON_TAKE_ALREADY,     /* slot, held_state; user_coupon_id unless RESERVED */
+    COUPON_TAKE_ISSUED,   /* issue: the row is stored */
+    COUPON_TAKE_RESERVED, /* reserve: as durable as `durability` says */
+    COUPON_TAKE_ALREADY,  /* slot, held_state; user_coupon_id unless RESERVED */
     COUPON_TAKE_NO_USER,
     COUPON_TAKE_NO_COUPON,
     COUPON_TAKE_NOT_STARTED,
@@ -114,7 +114,7 @@ struct held_list {
     struct arena *arena;
     int64_t user_id;
 
-    enum err err; /* OK, NOT_FOUND (no such user), UNAVAILABLE, NOMEM */
+    enum err err;              /* OK, NOT_FOUND (no such user), UNAVAILABLE, NOMEM */
     struct held_coupon *items; /* newest first, RESERVED ones before */
     size_t count;
 
@@ -180,7 +180,8 @@ struct coupon_patch {
 
     enum err err; /* OK, NOT_FOUND, UNAVAILABLE (could not drain, store away), OVERLOADED, NOMEM */
     enum coupon_change_outcome outcome;
-    struct coupon coupon; /* as it is now; with BELOW_HANDED_OUT its witness says what is possible */
+    struct coupon
+        coupon; /* as it is now; with BELOW_HANDED_OUT its witness says what is possible */
 
     /* private */
     struct shop_loop *loop;
@@ -217,11 +218,11 @@ struct shop_loop {
     struct gate_client *gate;
     struct metrics_slot *metrics;
     struct id_set known_users;
-    struct list lookups;       /* users being looked up, see users_known.c */
-    struct list waiting;       /* issues waiting for their row, the earliest deadline first */
+    struct list lookups; /* users being looked up, see users_known.c */
+    struct list waiting; /* issues waiting for their row, the earliest deadline first */
     struct loop_timer deadline;
-    struct list spare;         /* placements to be used again */
-    size_t placements;         /* in use: entries to be stored by this loop */
+    struct list spare;             /* placements to be used again */
+    size_t placements;             /* in use: entries to be stored by this loop */
     struct loop_timer sweep, keep; /* of the first loop only */
     struct coupon_patch keeper;
     bool keeper_busy;
@@ -229,7 +230,6 @@ struct shop_loop {
     struct forget forget;
     bool draining;
 };
-
 
 /* Everything the proof needs, gathered on a working thread. */
 struct coupon_proof {
@@ -254,7 +254,7 @@ void coupon_proof_fini(struct coupon_proof *proof);
 struct load_data_report {
     int64_t users, coupons, places;
 };
-/* The load-test data set, where it is not in yet; ids that are taken are left alone. `begun`: as the
- * store's stamp says, some of it may be in. Blocks. ERR_UNAVAILABLE, ERR_NOMEM. */
+/* The load-test data set, where it is not in yet; ids that are taken are left alone. `begun`: as
+ * the store's stamp says, some of it may be in. Blocks. ERR_UNAVAILABLE, ERR_NOMEM. */
 enum err shop_load_data(struct ledger *ledger, int64_t now_ms, bool begun,
                         struct load_data_report *ret_report) MUST_CHECK;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Which users exist. Ids are never taken back, so what was seen once is remembered, 64 neighbours
- * to a cell, up to users.known_max. Whoever is not known is looked up together with 4,096 neighbours:
- * a stampede of neighbouring ids costs one statement for all of them.
+ * to a cell, up to users.known_max. Whoever is not known is looked up together with 4,096
+ * neighbours: a stampede of neighbouring ids costs one statement for all of them.
  */
 #include "base/mem.h"
 #include "shop/shop_internal.h"
@@ -20,9 +20,9 @@ static void remember(struct shop_loop *loop, const struct ledger_read *read)
     for (size_t i = 0; i < ARRAY_COUNT(read->exist); i++) {
         if (loop->known_users.count >= (size_t)loop->shop->config->users_known_max)
             id_set_fini(&loop->known_users); /* bounded: begin again */
-        err_ignore(id_set_add_mask(&loop->known_users, read->first_id + (int64_t)i * 64,
-                                   read->exist[i]),
-                   "not remembered: looked up again");
+        err_ignore(
+            id_set_add_mask(&loop->known_users, read->first_id + (int64_t)i * 64, read->exist[i]),
+            "not remembered: looked up again");
     }
 }
 
@@ -43,9 +43,9 @@ static void span_done(struct ledger_read *read)
     while (!list_empty(&span->waiting)) {
         struct user_lookup *lookup = CONTAINER_OF(span->waiting.next, struct user_lookup, node);
         list_remove(&lookup->node);
-        enum err e = read->err != ERR_OK                  ? read->err :
-                     exists(read, lookup->user_id) ? ERR_OK :
-                                                      ERR_NOT_FOUND;
+        enum err e = read->err != ERR_OK             ? read->err
+                     : exists(read, lookup->user_id) ? ERR_OK
+                                                     : ERR_NOT_FOUND;
         lookup->done(lookup, e);
     }
     mem_free(span);

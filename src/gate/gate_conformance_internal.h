@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "gate/gate_conformance.h"
+
+enum { COUPON = 7, HOUR_MS = 3600000 };
+#define assert_ok(expr) assert_int_equal((expr), ERR_OK)
+#define CONFORMANCE_TEST(name) \
+    cmocka_unit_test_setup_teardown(name, conformance_setup, conformance_teardown)
+
+extern struct conformance_world {
+    const struct gate_host *host;
+    struct gate *gate;
+    struct gate_client *client;
+    size_t answered;
+} world;
+
+int conformance_setup(void **state);
+int conformance_teardown(void **state);
+
+/* Version 1, an hour to either side. */
+struct coupon_settings c_settings_of(int64_t quantity);
+struct conformance_holder {
+    int64_t slot, user_id;
+};
+void c_open_with(const struct coupon_settings *settings, int64_t epoch,
+                           const struct conformance_holder *holders, size_t count);
+void c_open_empty(int64_t quantity);
+
+struct gate_ask c_question(int64_t user_id, enum gate_purpose purpose);
+void c_put(struct gate_ask *questions, size_t count);
+struct gate_ask c_ask(int64_t user_id); /* issue for odd users, reserve for even ones */
+/* Granted with that slot. */
+struct gate_entry c_grant(int64_t user_id, int64_t slot);
+void c_grant_stored(int64_t user_id, int64_t slot);
+void c_expect(int64_t user_id, enum gate_outcome outcome, int64_t slot, bool pending);
+void c_expect_status(int64_t granted, int64_t pending, int64_t returned,
+                               int64_t remaining);
+
+int gate_conformance_settle(void);
