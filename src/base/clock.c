@@ -2,6 +2,7 @@
 #include "base/clock.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -45,11 +46,11 @@ int64_t clock_offset_ms(void)
 
 enum err clock_set_zone(const char *name)
 {
-    char path[256] = "/usr/share/zoneinfo/";
+    char path[256];
 
     if (name[0] == '\0' || name[0] == '/' || strstr(name, "..") || strlen(name) > 200)
         return ERR_NOT_FOUND;
-    strcat(path, name);
+    snprintf(path, sizeof path, "/usr/share/zoneinfo/%s", name);
     if (access(path, R_OK) != 0 && strcmp(name, "UTC") != 0)
         return ERR_NOT_FOUND;
     if (setenv("TZ", name, 1) != 0)

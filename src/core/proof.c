@@ -70,6 +70,7 @@ static enum err gap_add(struct proof *proof, int64_t from, int64_t to, enum proo
         proof->gaps = moved;
         proof->gap_cap = cap;
     }
+    ASSERT(proof->gaps);
     proof->gaps[proof->gap_count++] = (struct proof_gap){ from, to, why };
     return ERR_OK;
 }

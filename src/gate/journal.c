@@ -16,6 +16,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/str.h"
 
 enum { HEADER_BYTES = 64, ROTATE_EMPTY_BYTES = 1 << 20, PATH_BYTES = 4096 };
 
@@ -212,6 +213,25 @@ static int compare_numbers(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* "gate-00000001.journal" and nothing else. */
+static bool parse_name(struct str name, uint32_t *ret_number)
+{
+    enum { PREFIX = 5, DIGITS = 8 };
+    struct str rest = { name.ptr + PREFIX + DIGITS, name.len - PREFIX - DIGITS };
+    uint32_t number = 0;
+
+    if (name.len < PREFIX + DIGITS || !str_has_prefix(name, STR("gate-")) ||
+        !str_equal(rest, STR(".journal")))
+        return false;
+    for (size_t i = PREFIX; i < PREFIX + DIGITS; i++) {
+        if (name.ptr[i] < '0' || name.ptr[i] > '9')
+            return false;
+        number = number * 10 + (uint32_t)(name.ptr[i] - '0');
+    }
+    *ret_number = number;
+    return true;
+}
+
 static enum err list_numbers(const struct journal *journal, uint32_t **ret_numbers,
                              size_t *ret_count)
 {
@@ -223,10 +243,8 @@ static enum err list_numbers(const struct journal *journal, uint32_t **ret_numbe
     if (!dir)
         return ERR_IO;
     while ((entry = readdir(dir))) {
-        unsigned number;
-        int end = 0;
-        if (sscanf(entry->d_name, "gate-%8u.journal%n", &number, &end) != 1 || end == 0 ||
-            entry->d_name[end] != '\0')
+        uint32_t number;
+        if (!parse_name(str_from(entry->d_name), &number))
             continue;
         if (count == cap) {
             cap = cap ? cap * 2 : 16;

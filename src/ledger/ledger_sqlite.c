@@ -287,10 +287,11 @@ static struct ledger *ledger_alloc(const char *path, enum sqlite_mode scan_mode)
         return NULL;
     sqlite->base.backend = &sqlite_backend;
     sqlite->scan_mode = scan_mode;
-    sqlite->path = mem_alloc(strlen(path) + 1);
+    size_t length = strlen(path);
+    sqlite->path = mem_alloc(length + 1);
     if (!sqlite->path)
         return mem_free(sqlite);
-    strcpy(sqlite->path, path);
+    memcpy(sqlite->path, path, length);
     return &sqlite->base;
 }
 

@@ -3,6 +3,7 @@
  * `issue` and `reserve`, one way for both: user, coupon, room in the ledger's queue, the gate, and
  * then the row. `reserve` answers at the gate's decision, `issue` when the row is stored.
  */
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "shop/shop_internal.h"
@@ -65,6 +66,7 @@ static void deadline_next(struct shop_loop *loop)
     if (list_empty(&loop->waiting) || loop->deadline.impl)
         return;
     first = CONTAINER_OF(loop->waiting.next, struct placement, node);
+    ASSERT(first->take);
     uint64_t now_ms = loop_now_ms(loop->loop);
     uint64_t due_ms = first->take->deadline_ms;
     err_ignore(loop_timer_start(loop->loop, &loop->deadline, due_ms > now_ms ? due_ms - now_ms : 0),
@@ -78,6 +80,7 @@ static void deadline_passed(struct loop_timer *timer)
     while (!list_empty(&loop->waiting)) {
         struct placement *placement = CONTAINER_OF(loop->waiting.next, struct placement, node);
         struct coupon_take *take = placement->take;
+        ASSERT(take);
         if (take->deadline_ms > loop_now_ms(loop->loop))
             break;
         placement->take = NULL; /* the place is stored all the same */

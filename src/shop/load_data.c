@@ -76,7 +76,7 @@ static enum err add_coupons(struct ledger *ledger, int64_t now_ms, bool begun,
         };
         struct ledger_command command = { .op = LEDGER_COUPON_CREATE,
                                           .coupon_create = { .coupon = &coupon } };
-        strcpy(coupon.name, coupons[i].name);
+        memcpy(coupon.name, coupons[i].name, strlen(coupons[i].name));
         ledger_run(ledger, &command);
         TRY(command.err);
         bool added = !command.coupon_create.taken;

@@ -205,7 +205,7 @@ static enum err migrate_one(sqlite3 *db, const struct sqlite_migration *migratio
 enum err sqlite_db_migrate(sqlite3 *db, const struct sqlite_migration *migrations, size_t count,
                            int64_t *ret_applied)
 {
-    int64_t level;
+    int64_t level = 0;
 
     *ret_applied = 0;
     TRY(sqlite_db_level(db, &level));
