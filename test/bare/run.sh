@@ -51,6 +51,7 @@ take_along() {
 
 # The README's first drop: its curl lines as they stand there, at the address that is served.
 drop_lines() {
+    # shellcheck disable=SC2016 # backquotes of Markdown
     sed -n '/^## A first drop/,/^## /p' "$repo/README.md" | sed -n '/^```sh/,/^```/p' | grep '^curl' | head -n 5 |
         sed "s/localhost:8080/$listen/g; s/^curl/curl -sS/; s/\$/; echo/"
 }
