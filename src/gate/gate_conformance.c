@@ -22,7 +22,7 @@ int conformance_teardown(void **state)
     return 0;
 }
 
-struct coupon_settings c_settings_of(int64_t quantity)
+struct coupon_settings conf_settings_of(int64_t quantity)
 {
     int64_t now_ms = clock_wall_ms();
 
@@ -32,8 +32,8 @@ struct coupon_settings c_settings_of(int64_t quantity)
                                      .version = 1 };
 }
 
-void c_open_with(const struct coupon_settings *settings, int64_t epoch,
-                      const struct conformance_holder *holders, size_t count)
+void conf_open_with(const struct coupon_settings *settings, int64_t epoch,
+                    const struct conformance_holder *holders, size_t count)
 {
     struct gate_rebuild *rebuild;
 
@@ -44,11 +44,11 @@ void c_open_with(const struct coupon_settings *settings, int64_t epoch,
     assert_null(gate_rebuild_free(rebuild));
 }
 
-void c_open_empty(int64_t quantity)
+void conf_open_empty(int64_t quantity)
 {
-    struct coupon_settings settings = c_settings_of(quantity);
+    struct coupon_settings settings = conf_settings_of(quantity);
 
-    c_open_with(&settings, 1, NULL, 0);
+    conf_open_with(&settings, 1, NULL, 0);
 }
 
 static void count_answer(struct gate_ask *question)
@@ -57,7 +57,7 @@ static void count_answer(struct gate_ask *question)
     world.answered++;
 }
 
-struct gate_ask c_question(int64_t user_id, enum gate_purpose purpose)
+struct gate_ask conf_question(int64_t user_id, enum gate_purpose purpose)
 {
     return (struct gate_ask){ .done = count_answer,
                               .coupon_id = COUPON,
@@ -66,7 +66,7 @@ struct gate_ask c_question(int64_t user_id, enum gate_purpose purpose)
                               .token = gate_token(world.gate) };
 }
 
-void c_put(struct gate_ask *questions, size_t count)
+void conf_put(struct gate_ask *questions, size_t count)
 {
     world.answered = 0;
     for (size_t i = 0; i < count; i++)
@@ -76,40 +76,40 @@ void c_put(struct gate_ask *questions, size_t count)
     assert_int_equal(world.answered, count);
 }
 
-struct gate_c_ask c_ask(int64_t user_id)
+struct gate_ask conf_ask(int64_t user_id)
 {
-    struct gate_ask one = c_question(user_id, user_id % 2 ? GATE_ISSUE : GATE_RESERVE);
+    struct gate_ask one = conf_question(user_id, user_id % 2 ? GATE_ISSUE : GATE_RESERVE);
 
-    c_put(&one, 1);
+    conf_put(&one, 1);
     return one;
 }
 
-struct gate_entry c_grant(int64_t user_id, int64_t slot)
+struct gate_entry conf_grant(int64_t user_id, int64_t slot)
 {
-    struct gate_ask one = c_ask(user_id);
+    struct gate_ask one = conf_ask(user_id);
 
     assert_int_equal(one.outcome, GATE_GRANTED);
     assert_int_equal(one.slot, slot);
     return (struct gate_entry){ COUPON, user_id, one.slot, one.token };
 }
 
-void c_grant_stored(int64_t user_id, int64_t slot)
+void conf_grant_stored(int64_t user_id, int64_t slot)
 {
-    struct gate_entry entry = c_grant(user_id, slot);
+    struct gate_entry entry = conf_grant(user_id, slot);
 
     gate_confirm(world.client, &entry);
 }
 
-void c_expect(int64_t user_id, enum gate_outcome outcome, int64_t slot, bool pending)
+void conf_expect(int64_t user_id, enum gate_outcome outcome, int64_t slot, bool pending)
 {
-    struct gate_ask one = c_ask(user_id);
+    struct gate_ask one = conf_ask(user_id);
 
     assert_int_equal(one.outcome, outcome);
     assert_int_equal(one.slot, slot);
     assert_int_equal(one.pending, pending);
 }
 
-void c_expect_status(int64_t granted, int64_t pending, int64_t returned, int64_t remaining)
+void conf_expect_status(int64_t granted, int64_t pending, int64_t returned, int64_t remaining)
 {
     struct gate_status status = gate_status(world.gate, COUPON);
 
@@ -127,10 +127,10 @@ static void test_order(void **state)
     struct gate_ask questions[10];
 
     (void)state;
-    c_open_empty(8);
+    conf_open_empty(8);
     for (size_t i = 0; i < 10; i++)
-        questions[i] = c_question(100 + (int64_t)i, i % 2 ? GATE_ISSUE : GATE_RESERVE);
-    c_put(questions, 10);
+        questions[i] = conf_question(100 + (int64_t)i, i % 2 ? GATE_ISSUE : GATE_RESERVE);
+    conf_put(questions, 10);
     for (size_t i = 0; i < 8; i++) {
         assert_int_equal(questions[i].outcome, GATE_GRANTED);
         assert_int_equal(questions[i].slot, i + 1);
@@ -138,28 +138,28 @@ static void test_order(void **state)
     }
     assert_int_equal(questions[8].outcome, GATE_SOLD_OUT);
     assert_int_equal(questions[9].outcome, GATE_SOLD_OUT);
-    c_expect_status(8, 8, 0, 0);
+    conf_expect_status(8, 8, 0, 0);
 }
 
 static void test_same_token_again(void **state)
 {
-    struct gate_ask one = c_question(5, GATE_ISSUE), again;
+    struct gate_ask one = conf_question(5, GATE_ISSUE), again;
 
     (void)state;
-    c_open_empty(3);
+    conf_open_empty(3);
     again = one;
-    c_put(&one, 1);
-    c_put(&again, 1);
+    conf_put(&one, 1);
+    conf_put(&again, 1);
     assert_int_equal(again.outcome, GATE_GRANTED);
     assert_int_equal(again.slot, one.slot);
     assert_int_equal(again.remaining, 2);
-    struct gate_ask twice[2] = { c_question(6, GATE_RESERVE), { 0 } };
-    twice[1] = twice[0];
-    c_put(twice, 2);
+    struct gate_ask twice[2];
+    twice[0] = twice[1] = conf_question(6, GATE_RESERVE);
+    conf_put(twice, 2);
     assert_int_equal(twice[0].outcome, GATE_GRANTED);
     assert_int_equal(twice[1].outcome, GATE_GRANTED);
     assert_int_equal(twice[0].slot, twice[1].slot);
-    c_expect_status(2, 2, 0, 1);
+    conf_expect_status(2, 2, 0, 1);
     /* It did not join itself: it may be released. */
     assert_true(gate_release(world.client, &(struct gate_entry){ COUPON, 5, 1, one.token }));
 }
@@ -167,22 +167,22 @@ static void test_same_token_again(void **state)
 static void test_join(void **state)
 {
     (void)state;
-    c_open_empty(3);
+    conf_open_empty(3);
     for (int64_t user = 1; user <= 2; user++) {
-        struct gate_entry first = c_grant(user, user), joined = first;
-        struct gate_ask second = c_ask(user);
+        struct gate_entry first = conf_grant(user, user), joined = first;
+        struct gate_ask second = conf_ask(user);
         assert_int_equal(second.outcome, GATE_ALREADY);
         assert_int_equal(second.slot, user);
         assert_true(second.pending);
         joined.token = second.token;
         assert_false(gate_release(world.client, &first));
         assert_false(gate_release(world.client, &joined));
-        c_expect(user, GATE_ALREADY, user, true);
+        conf_expect(user, GATE_ALREADY, user, true);
         gate_confirm(world.client, &first);
-        c_expect(user, GATE_ALREADY, user, false);
+        conf_expect(user, GATE_ALREADY, user, false);
         assert_false(gate_release(world.client, &joined));
     }
-    c_expect_status(2, 0, 0, 1);
+    conf_expect_status(2, 0, 0, 1);
 }
 
 static void test_one_user_at_once(void **state)
@@ -190,35 +190,35 @@ static void test_one_user_at_once(void **state)
     struct gate_ask questions[50];
 
     (void)state;
-    c_open_empty(50);
+    conf_open_empty(50);
     for (size_t i = 0; i < 50; i++)
-        questions[i] = c_question(9, i % 3 ? GATE_RESERVE : GATE_ISSUE);
-    c_put(questions, 50);
+        questions[i] = conf_question(9, i % 3 ? GATE_RESERVE : GATE_ISSUE);
+    conf_put(questions, 50);
     assert_int_equal(questions[0].outcome, GATE_GRANTED);
     for (size_t i = 1; i < 50; i++) {
         assert_int_equal(questions[i].outcome, GATE_ALREADY);
         assert_int_equal(questions[i].slot, 1);
         assert_true(questions[i].pending);
     }
-    c_expect_status(1, 1, 0, 49);
+    conf_expect_status(1, 1, 0, 49);
 }
 
 static void test_sold_out_for_good(void **state)
 {
     (void)state;
-    c_open_empty(2);
-    struct gate_entry first = c_grant(1, 1), second = c_grant(2, 2);
-    assert_false(c_ask(3).for_good);
+    conf_open_empty(2);
+    struct gate_entry first = conf_grant(1, 1), second = conf_grant(2, 2);
+    assert_false(conf_ask(3).for_good);
     gate_confirm(world.client, &first);
-    assert_false(c_ask(3).for_good);
+    assert_false(conf_ask(3).for_good);
     assert_true(gate_release(world.client, &second));
-    struct gate_entry third = c_grant(3, 2);
-    assert_false(c_ask(4).for_good);
+    struct gate_entry third = conf_grant(3, 2);
+    assert_false(conf_ask(4).for_good);
     gate_confirm(world.client, &third);
-    struct gate_ask last = c_ask(4);
+    struct gate_ask last = conf_ask(4);
     assert_int_equal(last.outcome, GATE_SOLD_OUT);
     assert_true(last.for_good);
-    c_expect(1, GATE_ALREADY, 1, false); /* a holder never hears it */
+    conf_expect(1, GATE_ALREADY, 1, false); /* a holder never hears it */
 }
 
 static void test_order_of_tests(void **state)
@@ -241,16 +241,16 @@ static void test_order_of_tests(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        struct coupon_settings settings = c_settings_of(rows[i].full ? 1 : 2);
+        struct coupon_settings settings = conf_settings_of(rows[i].full ? 1 : 2);
         settings.starts_at_ms = clock_wall_ms() + rows[i].starts_ms;
         settings.ends_at_ms = clock_wall_ms() + rows[i].ends_ms;
         settings.closed = rows[i].closed;
-        c_open_with(&settings, 1 + (int64_t)i, &holder, 1);
-        c_expect(1, GATE_ALREADY, 1, false);
-        c_expect(2, rows[i].outcome, rows[i].outcome == GATE_GRANTED ? 2 : 0, false);
+        conf_open_with(&settings, 1 + (int64_t)i, &holder, 1);
+        conf_expect(1, GATE_ALREADY, 1, false);
+        conf_expect(2, rows[i].outcome, rows[i].outcome == GATE_GRANTED ? 2 : 0, false);
         gate_close(world.gate, COUPON);
-        assert_int_equal(c_ask(1).outcome, GATE_CLOSED);
-        assert_int_equal(c_ask(2).outcome, GATE_CLOSED);
+        assert_int_equal(conf_ask(1).outcome, GATE_CLOSED);
+        assert_int_equal(conf_ask(2).outcome, GATE_CLOSED);
         if (rows[i].outcome == GATE_GRANTED) /* nothing pending before the next */
             gate_confirm(world.client, &(struct gate_entry){ COUPON, 2, 2, 0 });
     }

@@ -8,8 +8,8 @@ struct gate_host {
     struct gate *(*open)(void); /* empty: no coupon has a gate */
     void (*close)(struct gate *gate);
     struct loop *(*loop)(void);
-    void (*turn)(void);         /* everything asked is answered */
-    void (*pass)(uint64_t ms);  /* time, for the sweeper */
+    void (*turn)(void);        /* everything asked is answered */
+    void (*pass)(uint64_t ms); /* time, for the sweeper */
 };
 
 /* Number of tests that failed. */

@@ -27,22 +27,21 @@ int conformance_setup(void **state);
 int conformance_teardown(void **state);
 
 /* Version 1, an hour to either side. */
-struct coupon_settings c_settings_of(int64_t quantity);
+struct coupon_settings conf_settings_of(int64_t quantity);
 struct conformance_holder {
     int64_t slot, user_id;
 };
-void c_open_with(const struct coupon_settings *settings, int64_t epoch,
-                           const struct conformance_holder *holders, size_t count);
-void c_open_empty(int64_t quantity);
+void conf_open_with(const struct coupon_settings *settings, int64_t epoch,
+                    const struct conformance_holder *holders, size_t count);
+void conf_open_empty(int64_t quantity);
 
-struct gate_ask c_question(int64_t user_id, enum gate_purpose purpose);
-void c_put(struct gate_ask *questions, size_t count);
-struct gate_ask c_ask(int64_t user_id); /* issue for odd users, reserve for even ones */
+struct gate_ask conf_question(int64_t user_id, enum gate_purpose purpose);
+void conf_put(struct gate_ask *questions, size_t count);
+struct gate_ask conf_ask(int64_t user_id); /* issue for odd users, reserve for even ones */
 /* Granted with that slot. */
-struct gate_entry c_grant(int64_t user_id, int64_t slot);
-void c_grant_stored(int64_t user_id, int64_t slot);
-void c_expect(int64_t user_id, enum gate_outcome outcome, int64_t slot, bool pending);
-void c_expect_status(int64_t granted, int64_t pending, int64_t returned,
-                               int64_t remaining);
+struct gate_entry conf_grant(int64_t user_id, int64_t slot);
+void conf_grant_stored(int64_t user_id, int64_t slot);
+void conf_expect(int64_t user_id, enum gate_outcome outcome, int64_t slot, bool pending);
+void conf_expect_status(int64_t granted, int64_t pending, int64_t returned, int64_t remaining);
 
 int gate_conformance_settle(void);

@@ -15,23 +15,23 @@ static void test_release_names_its_grant(void **state)
     };
 
     (void)state;
-    c_open_empty(3);
-    c_grant_stored(1, 1);
-    struct gate_entry entry = c_grant(2, 2);
+    conf_open_empty(3);
+    conf_grant_stored(1, 1);
+    struct gate_entry entry = conf_grant(2, 2);
     for (size_t i = 0; i < ARRAY_COUNT(differs); i++)
-        assert_false(gate_release(world.client, &(struct gate_entry){
-                                                    entry.coupon_id + differs[i].coupon_id,
-                                                    entry.user_id + differs[i].user_id,
-                                                    entry.slot + differs[i].slot,
-                                                    entry.token + differs[i].token }));
-    c_expect_status(2, 1, 0, 1);
+        assert_false(
+            gate_release(world.client, &(struct gate_entry){ entry.coupon_id + differs[i].coupon_id,
+                                                             entry.user_id + differs[i].user_id,
+                                                             entry.slot + differs[i].slot,
+                                                             entry.token + differs[i].token }));
+    conf_expect_status(2, 1, 0, 1);
     assert_true(gate_release(world.client, &entry));
-    c_expect_status(1, 0, 1, 2);
+    conf_expect_status(1, 0, 1, 2);
     assert_false(gate_release(world.client, &entry));
-    c_grant_stored(3, 2); /* at once to the next in line */
+    conf_grant_stored(3, 2); /* at once to the next in line */
     assert_false(gate_release(world.client, &entry));
-    c_grant_stored(2, 3); /* who lost it may come again */
-    c_expect(4, GATE_SOLD_OUT, 0, false);
+    conf_grant_stored(2, 3); /* who lost it may come again */
+    conf_expect(4, GATE_SOLD_OUT, 0, false);
 }
 
 static void test_smallest_returned_first(void **state)
@@ -41,31 +41,31 @@ static void test_smallest_returned_first(void **state)
     static const int64_t given[] = { 2, 3, 5, 7, 9 };
 
     (void)state;
-    c_open_empty(9);
+    conf_open_empty(9);
     for (size_t i = 0; i < 8; i++)
-        entries[i] = c_grant(10 + (int64_t)i, 1 + (int64_t)i);
+        entries[i] = conf_grant(10 + (int64_t)i, 1 + (int64_t)i);
     for (size_t i = 0; i < ARRAY_COUNT(released); i++)
         assert_true(gate_release(world.client, &entries[released[i]]));
     for (size_t i = 0; i < ARRAY_COUNT(given); i++)
-        c_grant(30 + (int64_t)i, given[i]);
-    c_expect(40, GATE_SOLD_OUT, 0, false);
+        conf_grant(30 + (int64_t)i, given[i]);
+    conf_expect(40, GATE_SOLD_OUT, 0, false);
 }
 
 static void test_confirm(void **state)
 {
     (void)state;
-    c_open_empty(3);
-    struct gate_entry entry = c_grant(1, 1), other = entry;
+    conf_open_empty(3);
+    struct gate_entry entry = conf_grant(1, 1), other = entry;
     other.slot = 2;
     gate_confirm(world.client, &other);
     other.slot = 1;
     other.user_id = 9;
     gate_confirm(world.client, &other);
-    c_expect_status(1, 1, 0, 2);
+    conf_expect_status(1, 1, 0, 2);
     entry.token = 0; /* whoever stored it: the row is what counts */
     gate_confirm(world.client, &entry);
     gate_confirm(world.client, &entry);
-    c_expect_status(1, 0, 0, 2);
+    conf_expect_status(1, 0, 0, 2);
 }
 
 static void test_move(void **state)
@@ -73,23 +73,23 @@ static void test_move(void **state)
     int64_t slot = 0;
 
     (void)state;
-    c_open_empty(4);
-    struct gate_entry first = c_grant(1, 1), second = c_grant(2, 2), stale = first;
+    conf_open_empty(4);
+    struct gate_entry first = conf_grant(1, 1), second = conf_grant(2, 2), stale = first;
     stale.slot = 3;
     assert_int_equal(gate_move(world.client, &stale, 0, &slot), GATE_CLOSED);
     assert_int_equal(gate_move(world.client, &first, 0, &slot), GATE_GRANTED);
     assert_int_equal(slot, 3);
-    c_expect_status(2, 2, 0, 1); /* 1 is somebody else's row: it does not come back */
-    c_expect(1, GATE_ALREADY, 3, true);
+    conf_expect_status(2, 2, 0, 1); /* 1 is somebody else's row: it does not come back */
+    conf_expect(1, GATE_ALREADY, 3, true);
     assert_int_equal(gate_move(world.client, &first, 0, &slot), GATE_CLOSED); /* done */
     assert_int_equal(gate_move(world.client, &second, 4, &slot), GATE_ALREADY);
     assert_int_equal(slot, 4); /* the user's own row: confirmed, and 2 comes back */
-    c_expect(2, GATE_ALREADY, 4, false);
-    c_expect_status(2, 1, 1, 1);
-    struct gate_entry third = c_grant(3, 2);
+    conf_expect(2, GATE_ALREADY, 4, false);
+    conf_expect_status(2, 1, 1, 1);
+    struct gate_entry third = conf_grant(3, 2);
     assert_int_equal(gate_move(world.client, &third, 0, &slot), GATE_SOLD_OUT);
-    c_expect(3, GATE_SOLD_OUT, 0, false);
-    c_expect_status(2, 1, 0, 0);
+    conf_expect(3, GATE_SOLD_OUT, 0, false);
+    conf_expect_status(2, 1, 0, 0);
 }
 
 static void test_moved_is_released_by_its_new_slot(void **state)
@@ -97,13 +97,13 @@ static void test_moved_is_released_by_its_new_slot(void **state)
     int64_t slot = 0;
 
     (void)state;
-    c_open_empty(3);
-    struct gate_entry entry = c_grant(1, 1);
+    conf_open_empty(3);
+    struct gate_entry entry = conf_grant(1, 1);
     assert_int_equal(gate_move(world.client, &entry, 0, &slot), GATE_GRANTED);
     assert_false(gate_release(world.client, &entry));
     entry.slot = slot;
     assert_true(gate_release(world.client, &entry));
-    c_grant(2, 2);
+    conf_grant(2, 2);
 }
 
 static void test_sweep(void **state)
@@ -111,16 +111,16 @@ static void test_sweep(void **state)
     struct gate_entry swept[8], entries[5];
 
     (void)state;
-    c_open_empty(10);
+    conf_open_empty(10);
     for (int64_t i = 0; i < 5; i++)
-        entries[i] = c_grant(1 + i, 1 + i);
+        entries[i] = conf_grant(1 + i, 1 + i);
     gate_confirm(world.client, &entries[4]);
     assert_int_equal(gate_sweep(world.client, 2000, swept, 8), 0);
     world.host->pass(1999);
     assert_int_equal(gate_sweep(world.client, 2000, swept, 8), 0);
     world.host->pass(2);
-    c_grant(9, 6);
-    assert_true(gate_status(world.gate, COUPON).oldest_pending_ms >= 2000);
+    conf_grant(9, 6);
+    assert_true(gate_oldest_pending_ms(world.gate, COUPON) >= 2000);
     assert_int_equal(gate_sweep(world.client, 2000, swept, 3), 3);
     assert_int_equal(gate_sweep(world.client, 2000, swept + 3, 5), 1);
     for (size_t i = 0; i < 4; i++) {
@@ -142,61 +142,61 @@ static void test_sweep(void **state)
 
 static void test_settings(void **state)
 {
-    struct coupon_settings settings = c_settings_of(2);
+    struct coupon_settings settings = conf_settings_of(2);
 
     (void)state;
     assert_int_equal(gate_set(world.gate, COUPON, &settings), ERR_NOT_FOUND);
-    c_open_empty(2);
-    c_grant_stored(1, 1);
-    c_grant_stored(2, 2);
-    assert_true(c_ask(3).for_good);
+    conf_open_empty(2);
+    conf_grant_stored(1, 1);
+    conf_grant_stored(2, 2);
+    assert_true(conf_ask(3).for_good);
     settings.total_quantity = 5;
     assert_ok(gate_set(world.gate, COUPON, &settings)); /* not newer */
-    c_expect(3, GATE_SOLD_OUT, 0, false);
+    conf_expect(3, GATE_SOLD_OUT, 0, false);
     settings.version = 3;
     assert_ok(gate_set(world.gate, COUPON, &settings));
     for (int64_t user = 3; user <= 5; user++)
-        c_grant_stored(user, user); /* exactly the difference */
-    c_expect(6, GATE_SOLD_OUT, 0, false);
+        conf_grant_stored(user, user); /* exactly the difference */
+    conf_expect(6, GATE_SOLD_OUT, 0, false);
     settings.version = 2;
     settings.total_quantity = 9;
     assert_ok(gate_set(world.gate, COUPON, &settings)); /* came late */
-    c_expect(6, GATE_SOLD_OUT, 0, false);
+    conf_expect(6, GATE_SOLD_OUT, 0, false);
     settings = (struct coupon_settings){ 9, 1, 2, false, 4 };
     assert_ok(gate_set(world.gate, COUPON, &settings));
-    c_expect(6, GATE_EXPIRED, 0, false);
-    settings = c_settings_of(9);
+    conf_expect(6, GATE_EXPIRED, 0, false);
+    settings = conf_settings_of(9);
     settings.version = 5;
     settings.closed = true;
     assert_ok(gate_set(world.gate, COUPON, &settings));
-    c_expect(6, GATE_ENDED, 0, false);
+    conf_expect(6, GATE_ENDED, 0, false);
     settings.version = 6;
     settings.closed = false;
     assert_ok(gate_set(world.gate, COUPON, &settings));
-    c_grant_stored(6, 6);
+    conf_grant_stored(6, 6);
 }
 
 static void test_closed(void **state)
 {
     (void)state;
-    assert_int_equal(c_ask(1).outcome, GATE_CLOSED); /* unknown */
+    assert_int_equal(conf_ask(1).outcome, GATE_CLOSED); /* unknown */
     assert_false(gate_status(world.gate, COUPON).known);
     gate_close(world.gate, COUPON);
     gate_reopen(world.gate, COUPON);
-    assert_int_equal(c_ask(1).outcome, GATE_CLOSED);
-    c_open_empty(5);
+    assert_int_equal(conf_ask(1).outcome, GATE_CLOSED);
+    conf_open_empty(5);
     assert_true(gate_is_usable(world.gate));
-    struct gate_entry first = c_grant(1, 1), second = c_grant(2, 2);
+    struct gate_entry first = conf_grant(1, 1), second = conf_grant(2, 2);
     gate_close(world.gate, COUPON);
     assert_false(gate_status(world.gate, COUPON).open);
-    assert_int_equal(c_ask(1).outcome, GATE_CLOSED);
-    assert_int_equal(c_ask(3).outcome, GATE_CLOSED);
-    c_expect_status(2, 2, 0, 3); /* stays, to be stored */
+    assert_int_equal(conf_ask(1).outcome, GATE_CLOSED);
+    assert_int_equal(conf_ask(3).outcome, GATE_CLOSED);
+    conf_expect_status(2, 2, 0, 3); /* stays, to be stored */
     gate_confirm(world.client, &first);
     assert_true(gate_release(world.client, &second));
     gate_reopen(world.gate, COUPON);
-    c_expect(1, GATE_ALREADY, 1, false);
-    c_grant(3, 2);
+    conf_expect(1, GATE_ALREADY, 1, false);
+    conf_grant(3, 2);
 }
 
 /* ---- rebuilding ---- */
@@ -204,33 +204,33 @@ static void test_closed(void **state)
 static void test_rebuild(void **state)
 {
     static const struct conformance_holder holders[] = { { 5, 50 }, { 2, 20 }, { 6, 60 } };
-    struct coupon_settings settings = c_settings_of(7);
+    struct coupon_settings settings = conf_settings_of(7);
 
     (void)state;
-    c_open_with(&settings, 4, holders, ARRAY_COUNT(holders));
+    conf_open_with(&settings, 4, holders, ARRAY_COUNT(holders));
     assert_int_equal(gate_status(world.gate, COUPON).epoch, 4);
-    c_expect_status(3, 0, 3, 4);
+    conf_expect_status(3, 0, 3, 4);
     for (size_t i = 0; i < ARRAY_COUNT(holders); i++)
-        c_expect(holders[i].user_id, GATE_ALREADY, holders[i].slot, false);
-    c_grant_stored(1, 1);
-    c_grant_stored(3, 3);
-    c_grant_stored(4, 4);
-    c_grant_stored(7, 7);
-    c_expect(8, GATE_SOLD_OUT, 0, false);
+        conf_expect(holders[i].user_id, GATE_ALREADY, holders[i].slot, false);
+    conf_grant_stored(1, 1);
+    conf_grant_stored(3, 3);
+    conf_grant_stored(4, 4);
+    conf_grant_stored(7, 7);
+    conf_expect(8, GATE_SOLD_OUT, 0, false);
     gate_close(world.gate, COUPON);
     settings.total_quantity = 6; /* lowered: what is above it is not given again */
     settings.version = 9;
-    c_open_with(&settings, 5, holders, 2);
-    c_expect_status(2, 0, 3, 4);
+    conf_open_with(&settings, 5, holders, 2);
+    conf_expect_status(2, 0, 3, 4);
     settings.version = 8;
     settings.total_quantity = 60;
     assert_ok(gate_set(world.gate, COUPON, &settings));
-    c_expect_status(2, 0, 3, 4);
+    conf_expect_status(2, 0, 3, 4);
 }
 
 static void test_rebuild_refused(void **state)
 {
-    struct coupon_settings settings = c_settings_of(5);
+    struct coupon_settings settings = conf_settings_of(5);
     struct gate_rebuild *rebuild;
 
     (void)state;
@@ -242,12 +242,12 @@ static void test_rebuild_refused(void **state)
         assert_int_equal(gate_rebuild_add(rebuild, 3, 20), ERR_CONFLICT);
         assert_int_equal(gate_rebuild_open(rebuild, wrong), ERR_CORRUPT);
         gate_rebuild_free(rebuild);
-        assert_int_equal(c_ask(10).outcome, GATE_CLOSED);
-        assert_int_equal(c_ask(40).outcome, GATE_CLOSED);
+        assert_int_equal(conf_ask(10).outcome, GATE_CLOSED);
+        assert_int_equal(conf_ask(40).outcome, GATE_CLOSED);
     }
     assert_ok(gate_rebuild_begin(world.gate, COUPON, 1, &settings, &rebuild));
     gate_rebuild_free(rebuild); /* given up */
-    assert_int_equal(c_ask(40).outcome, GATE_CLOSED);
+    assert_int_equal(conf_ask(40).outcome, GATE_CLOSED);
 }
 
 /* ---- looking ---- */
@@ -261,10 +261,10 @@ static void test_picture(void **state)
     assert_ok(gate_picture(world.gate, COUPON, &picture));
     assert_false(picture.known);
     gate_picture_fini(&picture);
-    c_open_empty(9);
+    conf_open_empty(9);
     struct gate_entry entries[6];
     for (int64_t i = 0; i < 6; i++)
-        entries[i] = c_grant(1 + i, 1 + i);
+        entries[i] = conf_grant(1 + i, 1 + i);
     gate_confirm(world.client, &entries[0]);
     assert_true(gate_release(world.client, &entries[4]));
     assert_true(gate_release(world.client, &entries[1]));
@@ -281,7 +281,7 @@ static void test_picture(void **state)
     changes = picture.changes;
     gate_picture_fini(&picture);
     gate_confirm(world.client, &entries[0]); /* nothing new */
-    c_expect(1, GATE_ALREADY, 1, false);
+    conf_expect(1, GATE_ALREADY, 1, false);
     assert_ok(gate_picture(world.gate, COUPON, &picture));
     assert_int_equal(picture.changes, changes);
     gate_picture_fini(&picture);
@@ -301,12 +301,13 @@ static void count_look(struct gate_look *look)
 
 static void test_look(void **state)
 {
-    struct gate_held held[] = { { .coupon_id = COUPON, .slot = 99 }, { .coupon_id = 8, .slot = 99 } };
+    struct gate_held held[] = { { .coupon_id = COUPON, .slot = 99 },
+                                { .coupon_id = 8, .slot = 99 } };
     struct gate_look look = { .done = count_look, .held = held, .held_count = 2 };
 
     (void)state;
-    c_open_empty(3);
-    c_grant(2, 1);
+    conf_open_empty(3);
+    conf_grant(2, 1);
     for (int64_t user = -1; user <= 2; user++) {
         look.user_id = user;
         looked = 0;

@@ -238,6 +238,8 @@ static enum gate_outcome move(struct gate_client *client, const struct gate_entr
     }
     drop_unlock(drop);
     settle(client->gate, settled);
+    if (outcome == GATE_CLOSED)
+        return outcome; /* settled meanwhile */
     LOG(LOG_ERROR, "place moved", LOG_INT("coupon", entry->coupon_id),
         LOG_INT("user", entry->user_id), LOG_INT("from", entry->slot),
         LOG_INT("to", outcome == GATE_GRANTED || outcome == GATE_ALREADY ? *ret_slot : 0));

@@ -65,6 +65,7 @@ static void decide_known(struct turn *turn, struct gate_ask *ask, struct drop_se
     }
     if (pending->token == ask->token) {
         ask->outcome = GATE_GRANTED;
+        ask->remaining = drop_remaining(&turn->locked->drop);
     } else {
         ask->outcome = GATE_ALREADY;
         pending->token = ask->token;
