@@ -92,9 +92,10 @@ bool gate_memory_remember(void *context, const struct journal_record *record)
     struct memory_gate *gate = context;
     bool holds;
 
-    if (remember(gate, record, &holds) != ERR_OK)
-        gate->out_of_memory = true;
-    return holds;
+    if (remember(gate, record, &holds) == ERR_OK)
+        return holds;
+    gate->out_of_memory = true;
+    return true; /* opening fails; till then the file must not pass for a settled one */
 }
 
 void gate_memory_remembered(struct gate *base,
@@ -197,35 +198,31 @@ static void pending_restore(struct gate *base, struct drop_pending *pending, uin
     pending->generation = generation;
 }
 
-/* Takes up one remembered reservation. *ret_loser: its slot is taken; it needs another one. */
-static enum err take_up(struct memory_rebuild *rebuild, const struct remembered *entry,
-                        bool *ret_loser)
+/* Takes up one remembered reservation, unless its user has a row. One whose slot is taken is left
+ * without a seat: it needs another slot. */
+static enum err take_up(struct memory_rebuild *rebuild, const struct remembered *entry)
 {
-    struct memory_gate *gate = memory_gate_self(rebuild->base.gate);
     const struct drop_seat *seat = drop_find(&rebuild->drop, entry->user_id);
     struct drop_pending *pending;
 
-    *ret_loser = false;
     if (seat) {
         if (seat->slot != entry->slot)
             LOG(LOG_ERROR, "reservation stored with another number",
                 LOG_INT("coupon", entry->coupon_id), LOG_INT("user", entry->user_id),
                 LOG_INT("journal", entry->slot), LOG_INT("stored", seat->slot));
-        journal_settle(gate->journal, entry->generation, 1);
         return ERR_OK;
     }
     enum err e = slot_take(rebuild, entry->slot);
-    if (e == ERR_CONFLICT) {
-        *ret_loser = true;
+    if (e == ERR_CONFLICT)
         return ERR_OK;
-    }
     TRY(e);
     TRY(drop_add(&rebuild->drop, entry->user_id, entry->slot, true, &pending));
     pending_restore(rebuild->base.gate, pending, entry->generation);
     return ERR_OK;
 }
 
-static enum err move_loser(struct memory_rebuild *rebuild, const struct remembered *entry)
+/* The next free slot, written down; what is remembered is then this one. */
+static enum err move_loser(struct memory_rebuild *rebuild, struct remembered *entry)
 {
     struct memory_gate *gate = memory_gate_self(rebuild->base.gate);
     struct drop_pending *pending;
@@ -235,39 +232,49 @@ static enum err move_loser(struct memory_rebuild *rebuild, const struct remember
     LOG(LOG_ERROR, e == ERR_OK ? "reservation moved" : "reservation lost: no place is left",
         LOG_INT("coupon", entry->coupon_id), LOG_INT("user", entry->user_id),
         LOG_INT("from", entry->slot), LOG_INT("to", e == ERR_OK ? pending->slot : 0));
-    if (e == ERR_OK) {
-        struct journal_record record =
-            journal_record(JOURNAL_GRANT, entry->coupon_id, entry->user_id, pending->slot);
-        TRY(journal_append(gate->journal, &record, 1, &generation));
-        pending_restore(rebuild->base.gate, pending, generation);
-    } else if (e != ERR_NOT_FOUND) {
-        return e;
-    }
+    if (e == ERR_NOT_FOUND)
+        return ERR_OK;
+    TRY(e);
+    struct journal_record record =
+        journal_record(JOURNAL_GRANT, entry->coupon_id, entry->user_id, pending->slot);
+    TRY(journal_append(gate->journal, &record, 1, &generation));
+    pending_restore(rebuild->base.gate, pending, generation);
     journal_settle(gate->journal, entry->generation, 1);
+    entry->slot = pending->slot;
+    entry->generation = generation;
     return ERR_OK;
 }
 
-/* Two passes over what is remembered of this coupon: who keeps the slot, then who lost it. */
+static struct remembered *next_of(struct memory_rebuild *rebuild, struct remembered *after)
+{
+    struct memory_gate *gate = memory_gate_self(rebuild->base.gate);
+    struct remembered *end = gate->remembered + gate->remembered_size;
+
+    for (struct remembered *entry = after ? after + 1 : gate->remembered; entry < end; entry++)
+        if (entry->slot && entry->coupon_id == rebuild->target->coupon_id)
+            return entry;
+    return NULL;
+}
+
+/*
+ * Who keeps the slot, then who lost it, and only when nothing can fail any more: forget. A rebuild
+ * that failed must leave the next one all that the journal brought back.
+ */
 static enum err take_up_all(struct memory_rebuild *rebuild)
 {
     struct memory_gate *gate = memory_gate_self(rebuild->base.gate);
-    bool losers = false, loser;
+    struct remembered *entry = NULL;
 
-    for (size_t i = 0; i < gate->remembered_size; i++) {
-        struct remembered *entry = &gate->remembered[i];
-        if (!entry->slot || entry->coupon_id != rebuild->target->coupon_id)
-            continue;
-        TRY(take_up(rebuild, entry, &loser));
-        losers = losers || loser;
-        if (!loser)
-            entry->slot = 0;
-    }
+    while ((entry = next_of(rebuild, entry)))
+        TRY(take_up(rebuild, entry));
     TRY(drop_settle_returned(&rebuild->drop));
-    for (size_t i = 0; losers && i < gate->remembered_size; i++) {
-        struct remembered *entry = &gate->remembered[i];
-        if (!entry->slot || entry->coupon_id != rebuild->target->coupon_id)
-            continue;
-        TRY(move_loser(rebuild, entry));
+    while ((entry = next_of(rebuild, entry)))
+        if (!drop_find(&rebuild->drop, entry->user_id))
+            TRY(move_loser(rebuild, entry));
+    while ((entry = next_of(rebuild, entry))) {
+        const struct drop_seat *seat = drop_find(&rebuild->drop, entry->user_id);
+        if (!seat || !seat->pending) /* lost, or a row; else the entry holds the generation now */
+            journal_settle(gate->journal, entry->generation, 1);
         entry->slot = 0;
     }
     return ERR_OK;

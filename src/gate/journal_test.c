@@ -1,46 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The journal's own promises, with writes that fail on demand: see pwrite() and ftruncate() below.
  */
-#include <errno.h>
-#include <sys/syscall.h>
-
 #include "base/mem.h"
+#include "gate/gate_faults_test.h"
 #include "gate/gate_fixture_test.h"
 #include "gate/journal.h"
 
 enum { RECORD = sizeof(struct journal_record), HEADER = 64 };
 #define FIRST "gate-00000001.journal"
-
-/* ---- faults: these stand before the C library's when the test is linked ---- */
-
-static ssize_t write_limit = -1; /* bytes the next writes may write; -1: all */
-static int write_errno, write_interrupts;
-static bool cut_fails;
-
-ssize_t pwrite(int fd, const void *bytes, size_t n, off_t offset)
-{
-    if (write_interrupts > 0) {
-        write_interrupts--;
-        errno = EINTR;
-        return -1;
-    }
-    if (write_errno) {
-        errno = write_errno;
-        return -1;
-    }
-    if (write_limit >= 0 && (size_t)write_limit < n)
-        n = (size_t)write_limit;
-    return syscall(SYS_pwrite64, fd, bytes, n, offset);
-}
-
-int ftruncate(int fd, off_t length)
-{
-    if (cut_fails) {
-        errno = EIO;
-        return -1;
-    }
-    return (int)syscall(SYS_ftruncate, fd, length);
-}
 
 /* ---- fixture ---- */
 
@@ -89,9 +56,7 @@ static int setup(void **state)
     options = (struct journal_options){ .directory = dir,
                                         .database_id = "0123456789abcde",
                                         .generation_bytes_max = 1 << 20 };
-    write_limit = -1;
-    write_errno = write_interrupts = 0;
-    cut_fails = false;
+    faults_end();
     keeps = true;
     return 0;
 }
