@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- Users and their wallets, coupons and who holds them. Times are Unix milliseconds, money is won.
 
 CREATE TABLE store (

@@ -59,6 +59,12 @@ bool memory_gate_is_shut(struct memory_gate *gate);
 struct memory_drop *memory_drop_find(struct memory_gate *gate, int64_t coupon_id);
 /* Made, without a built drop, if it is not there. NULL: no memory. */
 struct memory_drop *memory_drop_get(struct memory_gate *gate, int64_t coupon_id);
+/* Locked, or NULL when no gate of it was ever built. */
+struct memory_drop *memory_drop_lock(struct gate *gate, int64_t coupon_id);
+static inline void memory_drop_unlock(struct memory_drop *drop)
+{
+    pthread_mutex_unlock(&drop->lock);
+}
 static inline struct memory_gate *memory_gate_self(struct gate *gate)
 {
     return CONTAINER_OF(gate, struct memory_gate, base);
@@ -66,6 +72,22 @@ static inline struct memory_gate *memory_gate_self(struct gate *gate)
 
 /* gate_memory_ask.c */
 bool gate_memory_decide(struct loop_hook *hook);
+
+/* gate_memory_settle.c */
+void gate_memory_confirm(struct gate_client *client, const struct gate_entry *entry);
+bool gate_memory_release(struct gate_client *client, const struct gate_entry *entry);
+enum gate_outcome gate_memory_move(struct gate_client *client, const struct gate_entry *entry,
+                                   int64_t own_slot, int64_t *ret_slot);
+size_t gate_memory_sweep(struct gate_client *client, uint64_t older_than_ms,
+                         struct gate_entry *ret_entries, size_t max);
+
+/* gate_memory_look.c */
+struct gate_status gate_memory_status(struct gate *gate, int64_t coupon_id);
+uint64_t gate_memory_oldest_pending_ms(struct gate *gate, int64_t coupon_id);
+enum err gate_memory_picture(struct gate *gate, int64_t coupon_id,
+                             struct gate_picture *ret_picture);
+void gate_memory_look(struct gate_client *client, struct gate_look *look);
+struct gate_stats gate_memory_stats(struct gate *gate);
 
 /* gate_memory_rebuild.c */
 bool gate_memory_remember(void *gate, const struct journal_record *record);

@@ -62,47 +62,47 @@ static uint64_t charge_hash(int64_t user_id, struct str key)
     return hash_u64((uint64_t)user_id ^ ((uint64_t)hash_crc32c(0, key.ptr, key.len) << 32));
 }
 
+/* The rows that may have `hash`, one a call, each as its number + 1; 0: no more. *step starts at 0.
+ */
+static uint32_t index_probe(const struct ledger_index *index, uint64_t hash, size_t *step)
+{
+    return index->cells[(hash + (*step)++) & (index->size - 1)];
+}
+
 struct ledger_user_row *ledger_rows_user(struct ledger_rows *rows, int64_t user_id)
 {
-    struct ledger_index *index = &rows->user_index;
+    uint64_t hash = hash_u64((uint64_t)user_id);
+    uint32_t number;
 
-    for (size_t i = hash_u64((uint64_t)user_id) & (index->size - 1);;
-         i = (i + 1) & (index->size - 1)) {
-        if (index->cells[i] == 0)
-            return NULL;
-        struct ledger_user_row *row = &rows->users[index->cells[i] - 1];
-        if (row->user_id == user_id)
-            return row;
-    }
+    for (size_t step = 0; (number = index_probe(&rows->user_index, hash, &step));)
+        if (rows->users[number - 1].user_id == user_id)
+            return &rows->users[number - 1];
+    return NULL;
 }
 
 struct ledger_coupon_row *ledger_rows_coupon(struct ledger_rows *rows, int64_t coupon_id)
 {
-    struct ledger_index *index = &rows->coupon_index;
+    uint64_t hash = hash_u64((uint64_t)coupon_id);
+    uint32_t number;
 
-    for (size_t i = hash_u64((uint64_t)coupon_id) & (index->size - 1);;
-         i = (i + 1) & (index->size - 1)) {
-        if (index->cells[i] == 0)
-            return NULL;
-        struct ledger_coupon_row *row = &rows->coupons[index->cells[i] - 1];
-        if (row->coupon_id == coupon_id)
-            return row;
-    }
+    for (size_t step = 0; (number = index_probe(&rows->coupon_index, hash, &step));)
+        if (rows->coupons[number - 1].coupon_id == coupon_id)
+            return &rows->coupons[number - 1];
+    return NULL;
 }
 
 struct ledger_charge_row *ledger_rows_charge(struct ledger_rows *rows, int64_t user_id,
                                              struct str key)
 {
-    struct ledger_index *index = &rows->charge_index;
+    uint64_t hash = charge_hash(user_id, key);
+    uint32_t number;
 
-    for (size_t i = charge_hash(user_id, key) & (index->size - 1);;
-         i = (i + 1) & (index->size - 1)) {
-        if (index->cells[i] == 0)
-            return NULL;
-        struct ledger_charge_row *row = &rows->charges[index->cells[i] - 1];
+    for (size_t step = 0; (number = index_probe(&rows->charge_index, hash, &step));) {
+        struct ledger_charge_row *row = &rows->charges[number - 1];
         if (row->user_id == user_id && str_equal(row->key, key))
             return row;
     }
+    return NULL;
 }
 
 static void index_add(struct ledger_index *index, uint64_t hash, size_t row_number)
