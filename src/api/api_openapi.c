@@ -81,21 +81,32 @@ static void parameters(struct buf *out, const struct api_route *route)
 
 /* ---- bodies and answers ---- */
 
-static void content(struct buf *out, const char *media_type, const struct json_type *type)
+static void media(struct buf *out, const char *media_type, const struct json_type *type)
 {
-    buf_printf(out, "\"content\":{\"%s\":{\"schema\":", media_type);
+    buf_printf(out, "\"%s\":{\"schema\":", media_type);
     if (type)
         json_schema_ref(out, type);
     else
         buf_literal(out, "{\"type\":\"string\"}");
-    buf_literal(out, "}}");
+    buf_char(out, '}');
+}
+
+static void content(struct buf *out, const char *media_type, const struct json_type *type)
+{
+    buf_literal(out, "\"content\":{");
+    media(out, media_type, type);
+    buf_char(out, '}');
 }
 
 static void success(struct buf *out, const struct api_route *route)
 {
-    buf_printf(out, "\"%u\":{\"description\":\"Done.\",", route->status);
-    content(out, route->answer_type ? route->answer_type : "application/json", route->answer);
-    buf_char(out, '}');
+    buf_printf(out, "\"%u\":{\"description\":\"Done.\",\"content\":{", route->status);
+    media(out, route->answer_type ? route->answer_type : "application/json", route->answer);
+    if (route->other_type) {
+        buf_char(out, ',');
+        media(out, route->other_type, NULL);
+    }
+    buf_literal(out, "}}");
 }
 
 /* Health says why in its own words. */
