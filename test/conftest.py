@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of all tests from outside."""
+
+import pytest
+
+from support.server import Server
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """Starts servers, each in a directory of its own, and sees to their end."""
+    servers = []
+
+    def start(**options):
+        directory = tmp_path / f"server{len(servers)}"
+        directory.mkdir()
+        servers.append(Server(directory, **options))
+        return servers[-1].start()
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture
+def server(serve):
+    """One server in profile `test`, with one loop thread."""
+    return serve()
