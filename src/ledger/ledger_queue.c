@@ -104,6 +104,16 @@ static void sleep_until(struct ledger_queue *queue, uint64_t due_ns)
     queue->writer_sleeps = false;
 }
 
+/*
+ * A batch is decided on rows as they were loaded, then stored. A command that makes coupons or users
+ * or changes a quantity would pull these rows from under the others, so it is a batch of its own:
+ * what came before it is stored when it is decided, what comes after is decided on what it stored.
+ */
+static bool is_batched(const struct ledger_command *command)
+{
+    return command->op == LEDGER_PLACE || command->op == LEDGER_CHARGE;
+}
+
 size_t ledger_queue_take(struct ledger_queue *queue, struct list *ret_batch, size_t batch_max)
 {
     size_t count = 0;
@@ -114,10 +124,15 @@ size_t ledger_queue_take(struct ledger_queue *queue, struct list *ret_batch, siz
         sleep_until(queue, due_ns);
     while (count < batch_max && !list_empty(&queue->commands)) {
         struct list *node = queue->commands.next;
+        struct ledger_command *command = CONTAINER_OF(node, struct ledger_command, node);
+        if (count > 0 && !is_batched(command))
+            break;
         list_remove(node);
         list_append(ret_batch, node);
-        queue->awaited -= !CONTAINER_OF(node, struct ledger_command, node)->unawaited;
+        queue->awaited -= !command->unawaited;
         count++;
+        if (!is_batched(command))
+            break;
     }
     queue->length -= count;
     pthread_mutex_unlock(&queue->lock);

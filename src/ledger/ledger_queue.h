@@ -35,7 +35,7 @@ void ledger_queue_room_return(struct ledger_queue *queue, size_t count);
 void ledger_queue_push(struct ledger_queue *queue, struct list *commands);
 /*
  * Writer only: the next batch, in arrival order, into the empty list `ret_batch`. Returns its size;
- * 0 when the queue is stopping and empty.
+ * 0 when the queue is stopping and empty. Places and charges share a batch, other commands do not.
  */
 size_t ledger_queue_take(struct ledger_queue *queue, struct list *ret_batch, size_t batch_max);
 void ledger_queue_batch_done(struct ledger_queue *queue);
