@@ -69,7 +69,7 @@ inside() {
         exec chroot "$1" /usr/bin/env -i "${@:2}"
     ' - "$dir" HOME=/root TERM=dumb LANG=C.UTF-8 \
         PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "${keep[@]}" \
-        bash -c "cd $home && $*"
+        bash -c "cd $home || exit; $*"
 }
 
 # `./dev run` until it answers, then the commands in file $1; it must end well when it is told to.
