@@ -2,6 +2,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -80,11 +81,35 @@ static void append_text(struct buf *out, const char *time, enum log_level level,
     buf_char(out, '\n');
 }
 
+static pthread_key_t thread_key;
+static pthread_once_t thread_once = PTHREAD_ONCE_INIT;
+
+static void thread_ends(void *marked)
+{
+    (void)marked;
+    log_flush();
+    buf_fini(&pending);
+}
+
+static void thread_key_make(void)
+{
+    pthread_key_create(&thread_key, thread_ends);
+}
+
+/* What a thread has collected goes out, and its buffer goes, when the thread ends. */
+static void thread_mark(void)
+{
+    pthread_once(&thread_once, thread_key_make);
+    pthread_setspecific(thread_key, &pending);
+}
+
 void log_write(enum log_level level, const char *event, const struct log_field *fields,
                size_t field_count)
 {
     char time[CLOCK_RFC3339_BYTES];
 
+    if (!pending.ptr)
+        thread_mark();
     clock_format_rfc3339(clock_wall_ms(), time);
     if (current_format == LOG_JSON)
         append_json(&pending, time, level, event, fields, field_count);
