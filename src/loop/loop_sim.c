@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loop/loop_sim.h"
 
+#include <time.h>
+
 #include "base/assert.h"
 #include "base/mem.h"
 #include "loop/loop_sim_internal.h"
@@ -27,6 +29,9 @@ struct loop *loop_new(void)
     list_init(&loop->timers);
     list_init(&loop->ends);
     list_init(&loop->listeners);
+    list_init(&loop->mail);
+    pthread_mutex_init(&loop->lock, NULL);
+    pthread_cond_init(&loop->arrived, NULL);
     return loop;
 }
 
@@ -36,6 +41,8 @@ struct loop *loop_free(struct loop *loop)
         return NULL;
     loop_sim_turn(loop);
     ASSERT(list_empty(&loop->ends) && list_empty(&loop->listeners) && list_empty(&loop->timers));
+    pthread_cond_destroy(&loop->arrived);
+    pthread_mutex_destroy(&loop->lock);
     return mem_free(loop);
 }
 
@@ -45,6 +52,9 @@ static bool run_posted(struct loop *loop)
 
     list_init(&batch);
     list_splice(&batch, &loop->posted);
+    pthread_mutex_lock(&loop->lock);
+    list_splice(&batch, &loop->mail);
+    pthread_mutex_unlock(&loop->lock);
     bool any = !list_empty(&batch);
     while (!list_empty(&batch)) {
         struct loop_task *task = CONTAINER_OF(batch.next, struct loop_task, node);
@@ -127,7 +137,27 @@ void loop_post(struct loop *loop, struct loop_task *task)
 
 void loop_send(struct loop *loop, struct loop_task *task)
 {
-    loop_post(loop, task);
+    pthread_mutex_lock(&loop->lock);
+    list_append(&loop->mail, &task->node);
+    pthread_cond_signal(&loop->arrived);
+    pthread_mutex_unlock(&loop->lock);
+}
+
+bool loop_sim_wait(struct loop *loop, uint64_t ms)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    uint64_t ns = (uint64_t)until.tv_nsec + ms % 1000 * 1000000;
+    until.tv_sec += (time_t)(ms / 1000 + ns / 1000000000);
+    until.tv_nsec = (long)(ns % 1000000000);
+    pthread_mutex_lock(&loop->lock);
+    while (list_empty(&loop->mail) &&
+           pthread_cond_timedwait(&loop->arrived, &loop->lock, &until) == 0)
+        ;
+    bool any = !list_empty(&loop->mail);
+    pthread_mutex_unlock(&loop->lock);
+    return any;
 }
 
 void loop_hook_add(struct loop *loop, struct loop_hook *hook)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The other implementation of loop.h: virtual time, a network that is a pair of buffers, one
- * thread. Nothing happens unless a test says so, and the same calls always give the same run.
+ * thread. Nothing happens unless a test says so, and the same calls always give the same run; only
+ * a thread that the test itself brings in, such as a ledger's writer, moves in real time.
  */
 #pragma once
 #include "base/buf.h"
@@ -11,6 +12,8 @@
 void loop_sim_turn(struct loop *loop);
 /* Let time pass: timers that become due run in order, each followed by a turn. */
 void loop_sim_advance(struct loop *loop, uint64_t ms);
+/* Sleep, in real time, until another thread has sent something. False: nothing came in `ms`. */
+bool loop_sim_wait(struct loop *loop, uint64_t ms);
 /* From now on the n-th open of a stream fails, as if memory had run out; 0: none does. */
 void loop_sim_fail_open(struct loop *loop, unsigned nth);
 

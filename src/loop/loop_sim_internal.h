@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
+#include <pthread.h>
+
 #include "loop/loop_sim.h"
 
 /* One end of a connection: `owner` for product code, none for a test's peer. */
@@ -20,6 +22,10 @@ struct loop {
     unsigned opens_until_fault;
     uint16_t next_port;
     bool stop;
+    /* What came by loop_send(), from whatever thread. */
+    pthread_mutex_t lock;
+    pthread_cond_t arrived;
+    struct list mail;
 };
 
 bool loop_sim_deliver(struct loop *loop); /* one pass over the network; true: something happened */
