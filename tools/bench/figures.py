@@ -101,7 +101,7 @@ class Watch:
                 stored, changed, self.last_seen = now, time.monotonic(), time.time()
             time.sleep(0.01)
 
-    def latest(self, run, people, first):
+    def latest(self, run, people):
         """Seconds between an answer and its row, at most: from the moment its request was sent to
         the moment the batch after its own began (issued_at is when a batch begins, and batches
         follow one another), for the last batch to when it was seen. The largest of all rows."""
@@ -109,30 +109,26 @@ class Watch:
                                (self.coupon,)).fetchall()
         self.db.close()
         begins = sorted({issued_at for _, issued_at in rows})
-        sent_of = {people.base + people.step * ((first + i) * people.stride % people.span): run.sent[i]
-                   for i in range(run.answers)}
+        sent_of = {people.base + people.step * (k * people.stride % people.span): run.sent[k]
+                   for k in range(run.answers)}
         latest = 0.0
         for user, issued_at in rows:
-            if user not in sent_of:
-                continue
             after = bisect.bisect_right(begins, issued_at)
             stored = begins[after] / 1e3 + 0.001 if after < len(begins) else self.last_seen
             latest = max(latest, stored - sent_of[user])
-        return len(rows), latest
+        return latest
 
 
-def burst_once(bench, server, figure, people=PEOPLE, coupon=None, holders=0):
-    coupon = coupon or bench.next_coupon(server)
+def burst_once(bench, server, figure, coupon, people=PEOPLE, first=0):
+    """A run, and the seconds that the latest row came after its answer."""
+    holders = server.stored(coupon)
     watch = Watch(server, coupon)
-    load = bench.take("reserve", coupon, people=people, expect_refusals=True)
+    load = bench.take("reserve", coupon, people=people, first=first, expect_refusals=True)
     run = load.burst(server, BURST, bench.folder, lambda: watch.until(holders + BURST))
-    rows, late = watch.latest(run, people, 0)
-    if run.refused or rows - holders != BURST:
-        figure.faults.append(f"{run.refused} of {BURST} answers were refusals, {rows - holders} rows")
-    if late > LATE_S_MAX:
-        figure.faults.append(f"a row was stored up to {late:.2f} s after its answer")
-    server.prove(coupon)
-    return run, late
+    stored = server.stored(coupon) - holders
+    if run.refused or stored != BURST:
+        figure.faults.append(f"{run.refused} of {BURST} answers were refusals, {stored} rows")
+    return run, watch
 
 
 def reserve_burst(bench, say):
@@ -140,11 +136,15 @@ def reserve_burst(bench, say):
     late = []
     with bench.server() as server:
         bench.ready(server)
-        burst_once(bench, server, Ratio("warm", 0))
+        burst_once(bench, server, Ratio("warm", 0), bench.next_coupon(server))
         for _ in range(bench.pairs):
-            a, seconds = burst_once(bench, server, figure)
-            late.append(seconds)
+            coupon = bench.next_coupon(server)
+            a, watch = burst_once(bench, server, figure, coupon)
+            late.append(watch.latest(a, PEOPLE))
+            server.prove(coupon)
             figure.add(a, LIVE.burst(server, BURST, bench.folder))
+    if max(late) > LATE_S_MAX:
+        figure.faults.append(f"a row was stored only {max(late):.2f} s after its answer")
     figure.notes.append(f"every row stored at most {max(late):.2f} s after its own answer "
                         f"(median of the bursts' latest rows {sorted(late)[len(late) // 2]:.2f} s), "
                         f"{sum(a.refused for a, _ in figure.pairs)} refusals")
@@ -232,56 +232,100 @@ def sustained(bench, say):
     say(figure)
 
 
-def fill(bench, server, holders, coupons, callers):
-    """A store at rest with `coupons` coupons of so many holders, scattered among the callers."""
+CALLERS = 2_000_000
+
+
+def fill(bench, server, holders, coupons, among):
+    """A store at rest with `coupons` coupons of so many holders each, scattered over `among`."""
     server.migrate()
-    among = People(callers.base, holders, callers.span * callers.step // holders)
+    people = People(among.base, holders, among.span * among.step // holders)
     for coupon in coupons:
-        bench.raw(server.data, coupon, 0, holders, among, 100_000, "off")
+        bench.raw(server.data, coupon, 0, holders, people, 100_000, "off")
+    return server
+
+
+def add_callers(server, people):
     db = sqlite3.connect(f"{server.data}/shop.db")
     with db:
-        db.executemany("INSERT OR IGNORE INTO users (user_id, balance) VALUES (?, 0)",
-                       ((callers.base + 1 + callers.step * i,) for i in range(callers.span)))
-        # As if the store had been served before: the load-test data goes into an empty one only.
-        db.execute("INSERT OR IGNORE INTO coupons (coupon_id, name, discount_rate, uses_per_user,"
-                   " total_quantity, starts_at, ends_at) VALUES (4, 'SOLDOUT', 25, 1, 1, 0, 1)")
+        db.executemany("INSERT INTO users (user_id, balance) VALUES (?, 0)",
+                       ((people.base + people.step * i,) for i in range(people.span)))
     db.close()
-    return server
+
+
+class Callers:
+    """Odd numbers that call, each once, scattered among the even ones that hold already."""
+
+    def __init__(self, holders):
+        step = max(2, 2 * holders // CALLERS)
+        self.among = People(20_000_000, CALLERS, step)
+        self.people = People(self.among.base + 1, CALLERS, step)
+        self.first = 0
+
+    def next(self, count):
+        first, self.first = self.first, self.first + count + 1000
+        return {"people": self.people, "first": first}
+
+
+def power(number):
+    return f"10^{len(str(number)) - 1}"
 
 
 def holders(bench, say):
     many, few = bench.holders, 10_000
-    step = 2 * many // 1_000_000 if many >= 1_000_000 else 2
-    span = 1_000_000
-    callers = People(20_000_000, span, step)  # who fills is even, who calls is odd
-    asking = People(callers.base + 1, span, step)
-    names = {"reserve": f"`reserve` (burst) at {many:.0e} holders / at {few:.0e}".replace("e+0", "e"),
-             "issue": f"`issue` at {many:.0e} holders / at {few:.0e}".replace("e+0", "e")}
-    burst = Ratio(names["reserve"], 0.77)
-    steady = Ratio(names["issue"], 0.77, "rate", "cpu_us")
-    first = 2000
-    small = fill(bench, bench.server(), few, range(first, first + 2 * bench.pairs + 2), callers)
-    big = fill(bench, bench.server(), many, [first], callers)
+    at = f"at {power(many)} holders / at {power(few)}"
+    burst = Ratio(f"`reserve`, a burst of {BURST:,} grants, {at}", 0.77)
+    steady = Ratio(f"`issue` {at}", 0.77, "rate", "cpu_us")
+    callers = Callers(many)
+    big, small = bench.server(), bench.server()
+    fill(bench, small, few, range(1, 2 * bench.pairs + 2), callers.among)
+    fill(bench, big, many, [1], callers.among)
+    for server in big, small:
+        add_callers(server, callers.people)
     with small, big:
-        (rss,) = (big.rss_mib(),)
-        for server in (small, big):
+        rss = big.rss_mib()
+        who = callers.next(200_000)
+        for server in small, big:
             server.find_loop()
-            bench.take("reserve", first, people=asking, first=900_000).run(server, 1)
-            wait_for("quiet", 10, lambda s=server: s.get(f"/api/admin/coupons/{first}/proof")["gate"]["pending"] == 0, 0.2)
+            bench.take("issue", 1, **who).run(server, 2)
         for pair in range(bench.pairs):
-            coupon = first + 1 + pair
-            people = People(asking.base, asking.span, asking.step)
-            a = holders_burst(bench, big, burst, people, first, pair)
-            b = holders_burst(bench, small, burst, people, coupon, pair)
+            who = callers.next(BURST)
+            a, _ = burst_once(bench, big, burst, 1, **who)
+            b, _ = burst_once(bench, small, burst, 2 + 2 * pair, **who)
             burst.add(a, b)
-        for pair in range(bench.pairs):
-            coupon = first + 1 + bench.pairs + pair
-            begin = bench.pairs * BURST + pair * 40_000
-            load = bench.take("issue", first, people=asking, first=begin)
-            a = load.run(big, bench.seconds)
-            b = bench.take("issue", coupon, people=asking, first=begin).run(small, bench.seconds)
+            who = callers.next(0)
+            a = bench.take("issue", 1, **who).run(big, bench.seconds)
+            b = bench.take("issue", 3 + 2 * pair, **who).run(small, bench.seconds)
+            callers.next(max(a.answers, b.answers))
             steady.add(a, b)
-    burst.notes.append(f"the server with {many:,} holders had {rss:,.0f} MiB in memory "
-                       f"({rss * 2**20 / many:.0f} bytes a holder, all told)")
+        big.prove(1)
+    burst.notes.append(f"the server with {many:,} holders began with {rss:,.0f} MiB in memory, "
+                       f"{rss * 2**20 / many:.0f} bytes a holder all told")
     say(burst)
     say(steady)
+
+
+def starts(bench, say):
+    many = 1_000_000
+    server = fill(bench, bench.server(), many, [1], People(20_000_000, many))
+    full = []
+    for _ in range(max(5, bench.pairs)):
+        full.append(server.start())
+        server.stop()
+    say(Bound(f"start with {power(many)} holders, until the first answer", 1000, "ms", [s * 1e3 for s in full]))
+    secret = bench.folder / "secret"
+    secret.write_text("only for measuring, and long enough\n")
+    server = bench.server(profile="prod", options=["--set", f"auth.secret_file={secret}",
+                                                   "--set", "payment.gateway=none"])
+    server.migrate()
+    empty, idle = [], []
+    for _ in range(max(5, bench.pairs)):
+        empty.append(server.start())
+        time.sleep(0.5)
+        idle.append(server.rss_mib())
+        server.stop()
+    say(Bound("start, empty (`prod`, migrated), until the first answer", 100, "ms", [s * 1e3 for s in empty]))
+    say(Bound("idle memory (RSS, one loop thread)", 20, "MiB", idle))
+
+
+FIGURES = {"burst": reserve_burst, "sustained": sustained, "soldout": sold_out, "issue": issue,
+           "charge": charge, "nginx": live_and_nginx, "holders": holders, "start": starts}

@@ -21,8 +21,8 @@ ffi.cdef [[
 ]]
 
 local side, target, path, body_head, body_tail, out
-local base, step, span, stride, count, connections
-local k
+local base, step, span, stride, first, count, connections
+local i -- of the request, from 0
 local head, get, sent
 local now = ffi.new("struct bench_time")
 local thrown_away -- keeps the compiler from leaving out what SIDE=get does not send
@@ -42,7 +42,8 @@ function init()
     base, step, span, stride = number("BASE"), number("STEP"), number("SPAN"), number("STRIDE")
     count, connections, out = number("COUNT"), number("CONNECTIONS"), os.getenv("OUT")
     -- wrk asks for one request before the first it sends.
-    k = number("FIRST") - 2
+    i = -2
+    first = number("FIRST")
     sent = ffi.new("double[?]", count + connections + 2)
     local host = "Host: " .. wrk.host .. ":" .. wrk.port .. "\r\n"
     local bytes = #body_head + #string.format("%d", base) + #body_tail
@@ -61,12 +62,12 @@ local function finish()
 end
 
 function request()
-    k = k + 1
-    local post = head .. (base + step * (k * stride % span)) .. body_tail
-    if count > 0 and k >= 0 then
-        sent[k] = clock()
-        if k >= count then
-            if k == count + connections - 1 then
+    i = i + 1
+    local post = head .. (base + step * ((first + i) * stride % span)) .. body_tail
+    if count > 0 and i >= 0 then
+        sent[i] = clock()
+        if i >= count then
+            if i == count + connections - 1 then
                 finish()
             end
             post, thrown_away = get, post
