@@ -55,13 +55,16 @@ struct get_call {
     struct user_get get;
 };
 
+/* False: answered, and `self` is gone with the request. */
 static bool got(const struct get_call *self)
 {
-    if (self->get.err == ERR_NOT_FOUND)
+    enum err e = self->get.err;
+
+    if (e == ERR_NOT_FOUND)
         api_problem(self->call, PROBLEM_USER_NOT_FOUND, "there is no such user");
-    else if (self->get.err != ERR_OK)
-        api_store_problem(self->call, self->get.err);
-    return self->get.err == ERR_OK;
+    else if (e != ERR_OK)
+        api_store_problem(self->call, e);
+    return e == ERR_OK;
 }
 
 static void get_done(struct user_get *get)
