@@ -51,7 +51,7 @@ static void toggle_debug(const struct server *server)
     enum log_level usual = server->config->log_level;
 
     log_set_level(!debug ? LOG_DEBUG : usual == LOG_DEBUG ? LOG_INFO : usual);
-    log_write(LOG_WARN, "log level", &LOG_CSTR("level", log_level_name(log_get_level())), 1);
+    log_write(LOG_WARN, "log level", &LOG_CSTR("to", log_level_name(log_get_level())), 1);
 }
 
 /* One signal, or none within the time; 0 then. */

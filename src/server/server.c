@@ -66,6 +66,7 @@ static enum err open_api(struct server *server)
     server->ops_config.metrics_public = true;
     server->ops_api = server->api;
     server->ops_api.config = &server->ops_config;
+    server->ops_api.openapi = (struct buf){ 0 };
     return api_init(&server->ops_api, ops_tables);
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -56,6 +58,25 @@ static void write_url(const struct loop_addr *bound, char url[SERVER_URL_BYTES])
              host.ptr, loop_addr_port(bound));
 }
 
+/*
+ * Our threads share one port (SO_REUSEPORT), and so would another server of the same user, without
+ * a word, each getting some of the connections. A socket that does not want to share finds out.
+ */
+static enum err port_is_free(const struct loop_addr *addr)
+{
+    const int on = 1;
+    int fd = socket(addr->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0 || loop_addr_port(addr) == 0) {
+        close(fd);
+        return ERR_OK; /* listening will tell */
+    }
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    bool taken = bind(fd, &addr->any, loop_addr_bytes(addr)) != 0 && errno == EADDRINUSE;
+    close(fd);
+    return taken ? ERR_CONFLICT : ERR_OK;
+}
+
 /* All threads share the address that the first one got. */
 static enum err port_open(struct server_port *port, struct api_loop *app,
                           struct config_address address, const char *option,
@@ -71,6 +92,8 @@ static enum err port_open(struct server_port *port, struct api_loop *app,
     if (colon)
         address.port = (uint16_t)strtoul(colon + 1, NULL, 10);
     enum err e = loop_addr_parse(str_from(address.host), address.port, &wanted);
+    if (e == ERR_OK && !colon)
+        e = port_is_free(&wanted);
     if (e == ERR_OK)
         e = http_server_listen(port->http, &wanted, &bound);
     if (e == ERR_OK) {
