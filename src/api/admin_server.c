@@ -41,15 +41,19 @@ void admin_test_clock(struct api_call *call)
         api_invalid(call, "now", "or advanceSeconds must be given, not both");
         return;
     }
+    int64_t now_ms = clock_wall_ms(),
+            to_ms = now ? body->now_ms : now_ms + body->advance_seconds * 1000;
+    if (to_ms < JSON_TIME_MIN_MS || to_ms > JSON_TIME_MAX_MS) {
+        api_invalid(call, "advanceSeconds", "leaves the years that have a date");
+        return;
+    }
     self = api_alloc(call, sizeof *self);
     if (!self)
         return;
     self->call = call;
     self->command.done = clock_done;
     self->command.ledger.op = LEDGER_CLOCK_SET;
-    self->command.ledger.clock_set.offset_ms =
-        now ? clock_offset_ms() + body->now_ms - clock_wall_ms()
-            : clock_offset_ms() + body->advance_seconds * 1000;
+    self->command.ledger.clock_set.offset_ms = clock_offset_ms() + to_ms - now_ms;
     shop_command(call->loop->shop, &self->command);
 }
 
