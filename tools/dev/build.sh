@@ -54,9 +54,7 @@ build_dir() {
 # The program alone, quietly unless something is wrong.
 build_program() {
     configure build
-    if ! ninja -C build -n doorbuster | grep -q 'no work to do'; then
-        say "building"
-    fi
+    ninja -C build -n doorbuster | grep -q 'no work to do' || say "building"
     ninja -C build --quiet doorbuster >&2
 }
 
