@@ -248,8 +248,10 @@ static enum err move_loser(struct memory_rebuild *rebuild, struct remembered *en
 static struct remembered *next_of(struct memory_rebuild *rebuild, struct remembered *after)
 {
     struct memory_gate *gate = memory_gate_self(rebuild->base.gate);
-    struct remembered *end = gate->remembered + gate->remembered_size;
 
+    if (!gate->remembered)
+        return NULL;
+    struct remembered *end = gate->remembered + gate->remembered_size;
     for (struct remembered *entry = after ? after + 1 : gate->remembered; entry < end; entry++)
         if (entry->slot && entry->coupon_id == rebuild->target->coupon_id)
             return entry;
