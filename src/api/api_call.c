@@ -127,8 +127,7 @@ static const struct api_route *find_route(struct api_call *call)
         return NULL;
     }
     api_router_match(api->router, request->method, request->path, &match);
-    bool hidden =
-        match.route && match.route->access == API_TEST && api->config->profile != CONFIG_TEST;
+    bool hidden = match.test_only && api->config->profile != CONFIG_TEST;
     if (!match.path_known || hidden) {
         api_problem(call, PROBLEM_NOT_FOUND, "there is nothing at this path");
         return NULL;

@@ -86,6 +86,8 @@ static void media(struct buf *out, const char *media_type, const struct json_typ
     buf_printf(out, "\"%s\":{\"schema\":", media_type);
     if (type)
         json_schema_ref(out, type);
+    else if (str_equal(str_from(media_type), STR("application/json")))
+        buf_literal(out, "{\"type\":\"object\"}");
     else
         buf_literal(out, "{\"type\":\"string\"}");
     buf_char(out, '}');

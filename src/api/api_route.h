@@ -81,7 +81,8 @@ bool api_cursor_parse(struct str text, int64_t *ret_value) MUST_CHECK;
 struct api_match {
     const struct api_route *route; /* NULL: the path has no such method, or is unknown */
     bool path_known;
-    bool bad_id; /* a {…} is not an int64; `bad_id_name` says which */
+    bool test_only; /* the path is there in profile test only */
+    bool bad_id;    /* a {…} is not an int64; `bad_id_name` says which */
     struct str bad_id_name;
     int64_t ids[API_PATH_IDS_MAX];
     unsigned allowed; /* bits of enum http_method */

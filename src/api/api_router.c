@@ -121,6 +121,7 @@ void api_router_match(const struct api_router *router, enum http_method method, 
             continue;
         known_path = route->path;
         ret_match->path_known = true;
+        ret_match->test_only = route->access == API_TEST;
         ret_match->allowed |= 1u << route->method;
         if (route->method != (method == HTTP_HEAD ? HTTP_GET : method))
             continue;
