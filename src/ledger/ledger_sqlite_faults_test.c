@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Every write and every sync of a batch failed in turn. Whatever is answered must be so after the
+ * next start: OK is there, UNAVAILABLE is not, UNCERTAIN may be.
+ */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "ledger/ledger_conformance_internal.h"
+#include "ledger/ledger_sqlite.h"
+#include "ledger/ledger_vfs_test.h"
+
+enum { PLACES = 30 };
+
+struct conformance_world world;
+static char dir[64], path[128];
+static _Atomic int uncertain_calls;
+
+static void uncertain(void *context)
+{
+    (void)context;
+    atomic_fetch_add(&uncertain_calls, 1);
+}
+
+static void start(void)
+{
+    struct ledger_sqlite_options options = { .path = path,
+                                             .queue_max = 100,
+                                             .batch_max = 200,
+                                             .queue_age_max_ms = 60000,
+                                             .on_uncertain = uncertain };
+
+    assert_ok(ledger_sqlite_open(&options, &world.ledger));
+}
+
+static void stop(void)
+{
+    ledger_sqlite_stop(world.ledger);
+    world.ledger = ledger_sqlite_free(world.ledger);
+}
+
+static void run(struct ledger_command *command)
+{
+    ledger_run(world.ledger, command);
+}
+
+static void store_make(void)
+{
+    struct coupon coupon = { .coupon_id = COUPON,
+                             .name = "X",
+                             .settings = { .total_quantity = 1000, .ends_at_ms = 5 } };
+    struct ledger_command create = { .op = LEDGER_COUPON_CREATE,
+                                     .coupon_create = { .coupon = &coupon } };
+    int64_t applied;
+
+    strcpy(dir, "/tmp/doorbuster-test-XXXXXX");
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/db", dir);
+    assert_ok(ledger_sqlite_migrate(path, "test", "UTC", &applied));
+    atomic_store(&uncertain_calls, 0);
+    start();
+    run(&create);
+    assert_ok(create.err);
+}
+
+static void store_remove(void)
+{
+    static const char *const suffixes[] = { "", "-wal", "-shm" };
+
+    for (size_t i = 0; i < ARRAY_COUNT(suffixes); i++) {
+        char name[160];
+        snprintf(name, sizeof name, "%s%s", path, suffixes[i]);
+        unlink(name);
+    }
+    assert_int_equal(rmdir(dir), 0);
+}
+
+static struct ledger_command place_of(int64_t number)
+{
+    return (struct ledger_command){
+        .op = LEDGER_PLACE, .place = { .coupon_id = COUPON, .user_id = number, .slot = number }
+    };
+}
+
+/* One turn, so one batch. */
+static size_t open_commands;
+
+static void place_done(struct ledger_command *command)
+{
+    (void)command;
+    if (--open_commands == 0)
+        loop_stop(world.loop);
+}
+
+static void run_batch(struct ledger_command *commands, int64_t first)
+{
+    open_commands = PLACES;
+    for (size_t i = 0; i < PLACES; i++) {
+        commands[i] = place_of(first + (int64_t)i);
+        commands[i].done = place_done;
+        list_init(&commands[i].node);
+        assert_true(ledger_room_take(world.client));
+        ledger_submit(world.client, &commands[i]);
+    }
+    loop_run(world.loop);
+}
+
+static bool there[1001];
+static struct witness rows, stated;
+
+static bool see_coupon(struct ledger_scan *scan, const struct coupon *coupon)
+{
+    (void)scan;
+    stated = coupon->witness;
+    return true;
+}
+
+static bool see_row(struct ledger_scan *scan, const struct ledger_held *row)
+{
+    (void)scan;
+    assert_int_equal(row->slot, row->user_id);
+    there[row->slot] = true;
+    witness_add(&rows, row->slot, row->user_id);
+    return true;
+}
+
+static void look(void)
+{
+    struct ledger_scan scan = { .coupon_id = COUPON, .begin = see_coupon, .each = see_row };
+
+    memset(there, 0, sizeof there);
+    rows = (struct witness){ 0 };
+    assert_ok(ledger_scan_rows(world.ledger, &scan));
+    assert_true(witness_equal(&rows, &stated));
+}
+
+static void check_answers(const struct ledger_command *commands, int64_t first)
+{
+    for (size_t i = 0; i < PLACES; i++) {
+        bool is_there = there[first + (int64_t)i];
+        switch (commands[i].err) {
+        case ERR_OK:
+            assert_int_equal(commands[i].place.outcome, LEDGER_PLACE_STORED);
+            assert_true(is_there);
+            break;
+        case ERR_UNAVAILABLE:
+            assert_false(is_there);
+            break;
+        case ERR_UNCERTAIN:
+            assert_int_equal(is_there, there[first]); /* all or nothing */
+            break;
+        default:
+            fail_msg("%s", err_name(commands[i].err));
+        }
+    }
+}
+
+/* What a fault of each kind must lead to, at whichever write or sync it comes. */
+static enum err expected(enum fault_kind kind)
+{
+    return kind == FAULT_FULL || kind == FAULT_PARTIAL ? ERR_UNAVAILABLE : ERR_UNCERTAIN;
+}
+
+static bool fail_nth(enum fault_kind kind, int nth)
+{
+    struct ledger_command first[PLACES], second[PLACES];
+
+    store_make();
+    world.loop = loop_new();
+    world.client = ledger_client_new(world.ledger, world.loop);
+    fault_arm(kind, nth, false);
+    run_batch(first, 1);
+    bool hit = fault_disarm() > 0;
+    run_batch(second, 101);
+    world.client = ledger_client_free(world.client);
+    world.loop = loop_free(world.loop);
+    bool broken = hit && expected(kind) == ERR_UNCERTAIN;
+    for (size_t i = 0; i < PLACES; i++) {
+        assert_int_equal(first[i].err, hit ? expected(kind) : ERR_OK);
+        assert_int_equal(second[i].err, broken ? ERR_UNAVAILABLE : ERR_OK);
+    }
+    stop();
+    assert_int_equal(atomic_load(&uncertain_calls), broken);
+    start();
+    look();
+    check_answers(first, 1);
+    check_answers(second, 101);
+    for (int64_t number = 1; number <= PLACES; number++) { /* settling is writing */
+        struct ledger_command again = place_of(number);
+        run(&again);
+        assert_ok(again.err);
+        assert_int_equal(again.place.outcome,
+                         there[number] ? LEDGER_PLACE_THERE : LEDGER_PLACE_STORED);
+    }
+    look();
+    stop();
+    store_remove();
+    return hit;
+}
+
+static void test_every_write_and_sync(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < FAULT_KIND_N; kind++) {
+        int nth = 0;
+        while (fail_nth((enum fault_kind)kind, nth))
+            nth++;
+        assert_true(nth >= (kind == FAULT_SYNC ? 1 : 4));
+    }
+}
+
+/* As long as the disk is full: no. When there is room again: as if nothing had been. */
+static void test_disk_full_for_a_while(void **state)
+{
+    (void)state;
+    store_make();
+    fault_arm(FAULT_FULL, 0, true);
+    for (int64_t number = 1; number <= 20; number++) {
+        struct ledger_command place = place_of(number);
+        run(&place);
+        assert_int_equal(place.err, ERR_UNAVAILABLE);
+    }
+    look();
+    assert_int_equal(rows.issued, 0);
+    assert_int_equal(fault_disarm(), 20);
+    for (int64_t number = 1; number <= 20; number++) {
+        struct ledger_command place = place_of(number);
+        run(&place);
+        assert_ok(place.err);
+        assert_int_equal(place.place.user_coupon_id, number);
+    }
+    stop();
+    assert_int_equal(atomic_load(&uncertain_calls), 0);
+    start();
+    look();
+    assert_int_equal(rows.issued, 20);
+    stop();
+    store_remove();
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_write_and_sync),
+        cmocka_unit_test(test_disk_full_for_a_while),
+    };
+
+    faulty_vfs_register();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
