@@ -78,17 +78,25 @@ static enum err decide_charge(struct ledger_rows *rows, struct ledger_command *c
     return ERR_OK;
 }
 
+/* The next id is behind every one that is used. Behind the last number there is none: it stays. */
+static void id_use(int64_t *next_id, int64_t id)
+{
+    if (id >= *next_id)
+        *next_id = id < INT64_MAX ? id + 1 : id;
+}
+
 static void decide_coupon_create(struct ledger_rows *rows, struct ledger_coupon_create *create)
 {
     struct ledger_coupon_row *row = NULL;
 
     if (create->coupon->coupon_id == 0) {
-        create->coupon->coupon_id = rows->next_coupon_id++;
+        create->coupon->coupon_id = rows->next_coupon_id;
+        create->taken = rows->next_coupon_id == INT64_MAX; /* to be had by its name only */
     } else {
         row = ledger_rows_coupon(rows, create->coupon->coupon_id);
-        rows->next_coupon_id = MAX(rows->next_coupon_id, create->coupon->coupon_id + 1);
+        create->taken = row->found || row->created;
     }
-    create->taken = row && (row->found || row->created);
+    id_use(&rows->next_coupon_id, create->coupon->coupon_id);
     if (create->taken)
         return;
     if (!row)
@@ -147,9 +155,10 @@ static enum err decide_one(struct ledger_rows *rows, struct ledger_command *comm
         return ERR_OK;
     case LEDGER_USERS_CREATE:
         if (command->users_create.from_user_id == 0) {
-            command->users_create.from_user_id = rows->next_user_id++;
+            command->users_create.from_user_id = rows->next_user_id;
             command->users_create.to_user_id = command->users_create.from_user_id;
         }
+        id_use(&rows->next_user_id, command->users_create.to_user_id);
         return ERR_OK; /* the backend inserts a piece of the range */
     case LEDGER_CLOCK_SET:
     case LEDGER_LOAD_DATA_SET:
