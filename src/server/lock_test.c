@@ -17,7 +17,7 @@ static char path[64];
 static int make_directory(void **state)
 {
     (void)state;
-    strcpy(directory + strlen(directory) - 6, "XXXXXX");
+    memcpy(directory + strlen(directory) - 6, "XXXXXX", 6);
     if (!mkdtemp(directory))
         return -1;
     snprintf(path, sizeof path, "%s/doorbuster.lock", directory);
