@@ -42,6 +42,7 @@ def fuzz(name, program, seconds):
     run = subprocess.run(
         [program, f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=2048",
          "-print_final_stats=1", "-verbosity=1", f"-artifact_prefix={KEPT}/{name}-", *folders],
+        env={**os.environ, "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds * 3 + 120, check=False)
     text = run.stdout.decode(errors="replace")
     done = re.search(r"number_of_executed_units:\s*(\d+)", text)
