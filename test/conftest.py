@@ -22,6 +22,14 @@ def serve(tmp_path):
         server.close()
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """One server for all tests of a file that leave nothing behind."""
+    server = Server(tmp_path_factory.mktemp("shared")).start()
+    yield server
+    server.close()
+
+
 @pytest.fixture
 def server(serve):
     """One server in profile `test`, with one loop thread."""
