@@ -43,8 +43,8 @@ void admin_test_clock(struct api_call *call)
     }
     int64_t now_ms = clock_wall_ms(),
             to_ms = now ? body->now_ms : now_ms + body->advance_seconds * 1000;
-    if (to_ms < JSON_TIME_MIN_MS || to_ms > JSON_TIME_MAX_MS) {
-        api_invalid(call, "advanceSeconds", "leaves the years that have a date");
+    if (to_ms < 0 || to_ms > JSON_TIME_MAX_MS) {
+        api_invalid(call, now ? "now" : "advanceSeconds", "leaves the years 1970 to 9999");
         return;
     }
     self = api_alloc(call, sizeof *self);
