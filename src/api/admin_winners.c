@@ -62,12 +62,15 @@ static void page_done(struct ledger_read *read)
 
 /* ---- CSV ---- */
 
-static void stream_end(struct winners_call *self)
+static void stream_end(struct winners_call *self, bool whole)
 {
     struct http_request *request = self->call->http;
 
     arena_fini(&self->arena);
-    http_stream_end(request);
+    if (whole)
+        http_stream_end(request);
+    else
+        http_stream_abort(request);
 }
 
 static enum http_stream write_rows(struct winners_call *self)
@@ -82,7 +85,8 @@ static enum http_stream write_rows(struct winners_call *self)
                    (long long)row->user_coupon_id, held_state_names[state_of(self, row)].name,
                    time);
     }
-    enum http_stream then = http_stream_write(self->call->http, buf_str(&text));
+    enum http_stream then =
+        buf_ok(&text) ? http_stream_write(self->call->http, buf_str(&text)) : HTTP_STREAM_GONE;
     buf_fini(&text);
     return then;
 }
@@ -103,7 +107,7 @@ static void csv_page_done(struct ledger_read *read)
     }
     enum http_stream then = read->err == ERR_OK ? write_rows(self) : HTTP_STREAM_GONE;
     if (then == HTTP_STREAM_GONE || !read->more) {
-        stream_end(self);
+        stream_end(self, then != HTTP_STREAM_GONE);
         return;
     }
     read->after = read->rows[read->row_count - 1].slot;
@@ -117,7 +121,7 @@ static void csv_drained(struct http_request *request)
     struct winners_call *self = ((const struct api_call *)request->user)->state;
 
     if (http_request_peer_gone(request))
-        stream_end(self);
+        stream_end(self, false);
     else
         read_page(self);
 }

@@ -144,3 +144,6 @@ enum http_stream {
 void http_stream_begin(struct http_request *req, unsigned status, struct str content_type);
 enum http_stream http_stream_write(struct http_request *req, struct str bytes);
 void http_stream_end(struct http_request *req); /* `req` is gone afterwards */
+/* Instead of end: the rest cannot be had. The connection is cut, so that nobody takes what was sent
+ * for all of it. */
+void http_stream_abort(struct http_request *req);

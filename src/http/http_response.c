@@ -306,6 +306,17 @@ void http_stream_end(struct http_request *req)
     finish(conn, conn->streamed);
 }
 
+void http_stream_abort(struct http_request *req)
+{
+    struct http_conn *conn = http_conn_of(req);
+
+    ASSERT(conn->answering);
+    conn->drain_due = false;
+    if (!http_conn_is_closed(conn))
+        http_conn_close(conn);
+    finish(conn, conn->streamed);
+}
+
 bool http_request_peer_gone(const struct http_request *req)
 {
     const struct http_conn *conn =

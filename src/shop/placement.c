@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "shop/shop_internal.h"
 
-enum { SPARE_MAX = 4096, SWEEP_MAX = 1024, SWEEP_EVERY_MS = 250 };
+enum { SPARE_MAX = 4096, SWEEP_MAX = 1024, SWEEP_EVERY_MS = 250, SWEEP_MORE_MS = 2 };
 
 enum err placement_new(struct shop_loop *loop, struct placement **ret_placement)
 {
@@ -193,8 +193,10 @@ static void sweep_again(struct loop_timer *timer)
 
     if (stored && loop->metrics)
         metrics_add(loop->metrics, METRIC_gate_swept, stored);
+    /* A piece at a time, so that other work comes in between: after a kill there may be many. */
+    uint64_t after_ms = stored >= SWEEP_MAX ? SWEEP_MORE_MS : SWEEP_EVERY_MS;
     if (!loop->draining)
-        err_ignore(loop_timer_start(loop->loop, timer, SWEEP_EVERY_MS), "its slot is there");
+        err_ignore(loop_timer_start(loop->loop, timer, after_ms), "its slot is there");
 }
 
 enum err sweeper_start(struct shop_loop *loop)
