@@ -7,6 +7,10 @@
 logs=$tools/ci
 count_file=${count_file:-/dev/null}
 
+export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1
+export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+
 # name, seconds at most, what it shows
 ci_stages=(
     "layers      60  no module includes what stands above it"
@@ -23,6 +27,8 @@ ci_stages=(
     "asan       600  unit tests under AddressSanitizer and UndefinedBehaviorSanitizer"
     "tsan       600  unit tests under ThreadSanitizer"
     "integration 600 the server from outside, over HTTP"
+    "integration_asan 600 the same under AddressSanitizer and UndefinedBehaviorSanitizer"
+    "integration_tsan 600 the same under ThreadSanitizer"
     "drill      600  killed in mid-drop, and proved"
     "fault      600  every write, sync and allocation failed in turn"
     "load       400  k6 with its thresholds, and proved"
@@ -32,7 +38,7 @@ ci_stages=(
 ci() {
     local row name limit rest passed_all=0 failed_all=0 passed failed seconds
     if [ "${1:-}" = --list ]; then
-        printf '%s\n' "${ci_stages[@]}" | while read -r name limit rest; do printf '%-12s %s\n' "$name" "$rest"; done
+        printf '%s\n' "${ci_stages[@]}" | while read -r name limit rest; do printf '%-16s %s\n' "$name" "$rest"; done
         return
     fi
     check_stage_names "$@"
@@ -76,7 +82,7 @@ ci_stage() {
         failed=$((failed + 1))
     fi
     [ "$failed" -eq 0 ] || word=FAIL
-    printf '%-4s %-12s %5d passed %3d failed %5d s\n' "$word" "$name" "$passed" "$failed" "$seconds"
+    printf '%-4s %-16s %5d passed %3d failed %5d s\n' "$word" "$name" "$passed" "$failed" "$seconds"
     [ "$failed" -ne 0 ] || return 0
     [ "$status" -ne 124 ] || echo "     stopped after $limit s"
     tail -n 50 "$log" | sed 's/^/     | /'
@@ -104,6 +110,23 @@ pytest_folder() {
     return $status
 }
 
+# The integration suite against an instrumented server. Whatever its sanitizer says goes to a file, so
+# that a report counts even where no test looks at how the server ended.
+pytest_sanitized() {
+    local reports=$logs/$stage.reports status=0
+    rm -rf "$reports"
+    mkdir -p "$reports"
+    ASAN_OPTIONS+=:log_path=$reports/asan
+    UBSAN_OPTIONS+=:log_path=$reports/ubsan
+    TSAN_OPTIONS+=:log_path=$reports/tsan
+    DOORBUSTER=$root/$1/doorbuster pytest_folder test/integration || status=$?
+    if [ -n "$(ls "$reports")" ]; then
+        head -n 60 "$reports"/*
+        status=1
+    fi
+    return $status
+}
+
 stage_layers() { tools/layers.py; }
 stage_licence() { tools/spdx.py; }
 stage_format() { check_format; }
@@ -115,16 +138,11 @@ stage_tidy() { configure build-clang && check_tidy; }
 stage_cppcheck() { check_cppcheck src; }
 stage_docs() { check_docs docs; }
 stage_ndebug() { build_dir build-ndebug && unit_tests build-ndebug; }
-stage_asan() {
-    export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1
-    export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-    build_dir build-asan && unit_tests build-asan -t 4
-}
-stage_tsan() {
-    export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
-    build_dir build-tsan && unit_tests build-tsan -t 6
-}
+stage_asan() { build_dir build-asan && unit_tests build-asan -t 4; }
+stage_tsan() { build_dir build-tsan && unit_tests build-tsan -t 6; }
 stage_integration() { pytest_folder test/integration; }
+stage_integration_asan() { build_dir build-asan && pytest_sanitized build-asan; }
+stage_integration_tsan() { build_dir build-tsan && pytest_sanitized build-tsan; }
 stage_drill() { pytest_folder test/drill; }
 stage_fault() { pytest_folder test/fault; }
 stage_load() { ./dev load short; }
