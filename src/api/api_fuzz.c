@@ -126,6 +126,8 @@ static bool status_documented(const struct asked *asked, unsigned status)
 {
     uint64_t set = problems_of(asked);
 
+    if (status == 503 && asked->route && asked->route->down)
+        return true;
     for (enum problem problem = 0; problem < PROBLEM_COUNT; problem++)
         if ((set >> problem & 1) && problem_status(problem) == status)
             return true;
@@ -216,6 +218,8 @@ static void put_right(void)
     gate_fault_set(whole.gate, false);
     log_set_level(LOG_ERROR);
     clock_set_offset_ms(0);
+    if (faulty)
+        whole_recover();
 }
 
 /* Timers run, too: the sweeper, the keeper, the invariants. */
