@@ -8,7 +8,7 @@
 
 #include "base/log.h"
 
-enum { BUSY_TIMEOUT_MS = 5000, URI_BYTES = PATH_MAX * 3 + 64 };
+enum { BUSY_TIMEOUT_MS = 5000, URI_BYTES = PATH_MAX * 3 + 64, WAL_HEADER_BYTES = 32 };
 
 sqlite3 *sqlite_db_close(sqlite3 *db)
 {
@@ -45,6 +45,7 @@ enum err sqlite_db_err(int code)
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
     case SQLITE_CANTOPEN:
+    case SQLITE_PROTOCOL:
     case SQLITE_READONLY:
         return ERR_UNAVAILABLE;
     default:
@@ -80,15 +81,16 @@ static long long file_bytes(const char *path, const char *suffix)
 }
 
 /*
- * A URI that makes SQLite leave everything as it is. Without a WAL the database is taken as it
- * stands; with one, its index is read, or made anew in memory where a crash left it stale. Only a
- * WAL whose index file somebody took away is given a new one.
+ * A URI that makes SQLite leave everything as it is. Without a WAL, or with one in which nothing
+ * stands but its header, the database is taken as it is; with one, its index is read, or made anew
+ * in memory where a crash left it stale (which SQLite 3.40 tries in vain for 10 s with a header
+ * alone). Only a WAL whose index file somebody took away is given a new one.
  */
 static void at_rest_uri(const char *path, char uri[URI_BYTES])
 {
-    const char *how = file_bytes(path, "-wal") <= 0   ? "immutable=1"
-                      : file_bytes(path, "-shm") >= 0 ? "readonly_shm=1"
-                                                      : "";
+    const char *how = file_bytes(path, "-wal") <= WAL_HEADER_BYTES ? "immutable=1"
+                      : file_bytes(path, "-shm") >= 0              ? "readonly_shm=1"
+                                                                   : "";
     char *out = uri + sprintf(uri, "file:%s", path[0] == '/' ? "//" : "");
 
     for (const char *p = path; *p && p - path < PATH_MAX; p++)
