@@ -75,10 +75,10 @@ static inline const char *text_of(struct str text)
 /* `want`: its symbolic name; NULL: no problem at all. `what`: said when it is another. */
 static inline void assert_problem(const struct answer *answer, const char *want, const char *what)
 {
-    const char *got = answer->status < 400 ? NULL : text_of(problem_of(answer)->error);
+    struct str got = answer->status < 400 ? STR_NONE : problem_of(answer)->error;
 
-    if ((got == NULL) != (want == NULL) || (got && strcmp(got, want) != 0))
-        fail_msg("%s: %u %s, wanted %s: %.*s", what, answer->status, got ? got : "",
+    if (!str_equal(got, str_from(want)))
+        fail_msg("%s: %u %s, wanted %s: %.*s", what, answer->status, text_of(got),
                  want ? want : "success", (int)answer->body.len, answer->body.ptr);
 }
 
