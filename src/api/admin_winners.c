@@ -9,7 +9,8 @@ enum { CSV_PAGE = 100 };
 
 struct winners_call {
     struct api_call *call;
-    const struct coupon *coupon;
+    int64_t uses_per_user; /* of the coupon; a slow reader outlives the catalogue's own object */
+    int64_t issued;
     struct ledger_read read;
     struct arena arena; /* of one page */
     bool streaming;
@@ -17,14 +18,14 @@ struct winners_call {
 
 static int state_of(const struct winners_call *self, const struct ledger_held *row)
 {
-    return (int)coupon_held_state(row->uses, self->coupon->uses_per_user, row->expires_at_ms,
+    return (int)coupon_held_state(row->uses, self->uses_per_user, row->expires_at_ms,
                                   clock_wall_ms());
 }
 
 static void read_page(struct winners_call *self)
 {
     self->read.op = LEDGER_READ_WINNERS;
-    self->read.coupon_id = self->coupon->coupon_id;
+    self->read.coupon_id = self->call->ids[0];
     ledger_read(self->call->loop->shop->ledger, &self->read);
 }
 
@@ -41,8 +42,8 @@ static void page_done(struct ledger_read *read)
         api_store_problem(call, read->err);
         return;
     }
-    struct gate_status gate = gate_status(call->loop->shop->shop->gate, self->coupon->coupon_id);
-    answer.total_count = gate.known ? gate.granted - gate.pending : self->coupon->witness.issued;
+    struct gate_status gate = gate_status(call->loop->shop->shop->gate, call->ids[0]);
+    answer.total_count = gate.known ? gate.granted - gate.pending : self->issued;
     answer.winners = api_alloc(call, (read->row_count + 1) * sizeof *answer.winners);
     if (!answer.winners)
         return;
@@ -152,7 +153,8 @@ void admin_winners(struct api_call *call)
     if (!self)
         return;
     self->call = call;
-    self->coupon = coupon;
+    self->uses_per_user = coupon->uses_per_user;
+    self->issued = coupon->witness.issued;
     self->read.after = after;
     if (wants_csv(call)) {
         call->state = self;
