@@ -12,6 +12,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from support.client import Request, storm
 
 COUNT = int(os.environ.get("SLOW_CLIENTS", "2000"))
@@ -48,6 +50,7 @@ def attempt(server):
     return crowded / alone, more_kib, said
 
 
+@pytest.mark.measured
 def test_slow_clients(serve):
     """Noise only ever takes away: one good attempt of three is proof."""
     server = serve()
