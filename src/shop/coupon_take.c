@@ -186,8 +186,9 @@ static void gate_answered(struct gate_ask *ask)
         take->gate_closed = true;
         held_read(take);
     } else {
-        placement_free(placement);
-        coupon_take_end(take, refusal(ask->outcome));
+        enum coupon_take_outcome outcome = refusal(ask->outcome);
+        placement_free(placement); /* and `ask` with it */
+        coupon_take_end(take, outcome);
     }
 }
 
