@@ -112,6 +112,42 @@ static void test_every_route_and_caller(void **state)
     check_all();
 }
 
+/* The other way round: who may call what lies under which path, whatever the row says. */
+static void test_rows(void **state)
+{
+    static const struct {
+        const char *prefix;
+        enum api_access access;
+    } rules[] = {
+        { "/api/admin/test/", API_TEST },
+        { "/api/admin/", API_ADMIN },
+        { "/api/users/{userId}/balance/charge", API_CHARGE },
+        { "/api/users/", API_USER },
+        { "/api/coupons/{couponId}/", API_USER },
+        { "/api/coupons", API_PUBLIC },
+        { "/health/", API_PUBLIC },
+        { "/openapi.json", API_PUBLIC },
+        { "/actuator/health", API_PUBLIC },
+        { "/actuator/prometheus", API_OPS },
+        { "/metrics", API_OPS },
+    };
+    const struct api_route *route;
+
+    (void)state;
+    for (size_t i = 0; (route = api_router_route(whole.api.router, i)); i++) {
+        size_t rule = 0;
+        while (rule < ARRAY_COUNT(rules) &&
+               strncmp(route->path, rules[rule].prefix, strlen(rules[rule].prefix)) != 0)
+            rule++;
+        if (rule == ARRAY_COUNT(rules) || route->access != rules[rule].access)
+            fail_msg("%s: who may call it?", route->path);
+        if (route->user_in_path)
+            assert_int_equal(strncmp(strchr(route->path, '{'), "{userId}", 8), 0);
+        else if (route->access == API_USER)
+            assert_non_null(route->body);
+    }
+}
+
 /* A caller who may not is told so before anything is said about what there is. */
 static void test_order(void **state)
 {
@@ -193,6 +229,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_every_route_and_caller, open_prod, close_it),
+        cmocka_unit_test_setup_teardown(test_rows, open_prod, close_it),
         cmocka_unit_test_setup_teardown(test_order, open_prod, close_it),
         cmocka_unit_test_setup_teardown(test_key_belongs_to_the_user, open_prod, close_it),
         cmocka_unit_test_setup_teardown(test_loopback, open_test, close_it),
