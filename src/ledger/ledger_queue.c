@@ -105,9 +105,10 @@ static void sleep_until(struct ledger_queue *queue, uint64_t due_ns)
 }
 
 /*
- * A batch is decided on rows as they were loaded, then stored. A command that makes coupons or users
- * or changes a quantity would pull these rows from under the others, so it is a batch of its own:
- * what came before it is stored when it is decided, what comes after is decided on what it stored.
+ * A batch is decided on rows as they were loaded, then stored. A command that makes coupons or
+ * users or changes a quantity would pull these rows from under the others, so it is a batch of its
+ * own: what came before it is stored when it is decided, what comes after is decided on what it
+ * stored.
  */
 static bool is_batched(const struct ledger_command *command)
 {

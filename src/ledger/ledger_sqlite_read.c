@@ -5,6 +5,7 @@
  * for them.
  */
 #include "base/assert.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "ledger/ledger_sqlite_internal.h"
 
@@ -140,6 +141,10 @@ void ledger_sqlite_read(struct ledger_client *base, struct ledger_read *read)
         read->err = ERR_UNAVAILABLE;
     } else {
         read->err = read_one(stmt, read);
+        if (read->err != ERR_OK)
+            LOG(LOG_WARN, "read failed", LOG_INT("operation", read->op),
+                LOG_INT("code", sqlite3_extended_errcode(client->db)),
+                LOG_CSTR("message", sqlite3_errmsg(client->db)));
         sqlite3_reset(stmt);
     }
     if (read->err != ERR_OK && read->err != ERR_NOMEM)
