@@ -255,8 +255,10 @@ static struct str operation_of(struct str text, const struct api_route *route)
     int n = snprintf(id, sizeof id, "\"operationId\":\"%s\"", route->name);
     const char *from = memmem(text.ptr, text.len, id, (size_t)n);
 
-    if (!from)
+    if (!from) {
         fail_msg("%s is not in the document", route->name);
+        return text;
+    }
     text.len -= (size_t)(from + n - text.ptr);
     text.ptr = from + n;
     const char *end = memmem(text.ptr, text.len, "\"operationId\":", 14);

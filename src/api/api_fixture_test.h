@@ -205,8 +205,8 @@ static inline void whole_uncertain(void *context)
 
 static inline void whole_make_directory(void)
 {
-    strcpy(whole.dir, access("/dev/shm", W_OK) == 0 ? "/dev/shm/doorbuster-api-XXXXXX"
-                                                    : "/tmp/doorbuster-api-XXXXXX");
+    snprintf(whole.dir, sizeof whole.dir, "%s/doorbuster-api-XXXXXX",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     ASSERT(mkdtemp(whole.dir));
     snprintf(whole.database, sizeof whole.database, "%s/shop.db", whole.dir);
 }

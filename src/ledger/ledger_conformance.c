@@ -102,7 +102,7 @@ struct ledger_command conf_create(struct coupon *coupon, int64_t coupon_id, int6
 
 void conf_coupon(int64_t quantity)
 {
-    struct coupon coupon;
+    struct coupon coupon = { 0 };
     struct ledger_command command = conf_create(&coupon, COUPON, quantity);
 
     conf_run(&command, 1);
@@ -160,7 +160,7 @@ size_t conf_scan(struct coupon *ret_coupon, struct ledger_held *rows, size_t max
 
 size_t conf_check(void)
 {
-    struct coupon coupon;
+    struct coupon coupon = { 0 };
     struct ledger_held rows[256];
     struct witness witness = { 0 };
     size_t count = conf_scan(&coupon, rows, ARRAY_COUNT(rows));
@@ -309,7 +309,7 @@ static void test_create(void **state)
 
 static void test_change(void **state)
 {
-    struct coupon coupon;
+    struct coupon coupon = { 0 };
     struct ledger_command change, places[2] = { conf_place(1, 1), conf_place(2, 4) };
 
     (void)state;
@@ -348,7 +348,7 @@ static void test_change(void **state)
 
 static void test_epoch(void **state)
 {
-    struct coupon coupon;
+    struct coupon coupon = { 0 };
     struct ledger_command raise[2];
 
     (void)state;
@@ -371,7 +371,7 @@ static void test_epoch(void **state)
 
 static void test_lowered_after_a_place(void **state)
 {
-    struct coupon coupon;
+    struct coupon coupon = { 0 };
     struct ledger_command commands[2] = { conf_place(1, 10), change_of(&coupon, 5) };
 
     (void)state;
@@ -384,7 +384,7 @@ static void test_lowered_after_a_place(void **state)
 
 static void test_lowered_before_a_place(void **state)
 {
-    struct coupon coupon;
+    struct coupon coupon = { 0 };
     struct ledger_command commands[2] = { change_of(&coupon, 5), conf_place(1, 10) };
 
     (void)state;
@@ -397,7 +397,7 @@ static void test_lowered_before_a_place(void **state)
 
 static void test_raised_before_a_place(void **state)
 {
-    struct coupon coupon;
+    struct coupon coupon = { 0 };
     struct ledger_command commands[2] = { change_of(&coupon, 30), conf_place(1, 25) };
 
     (void)state;

@@ -17,7 +17,7 @@ static char path[64];
 static int make_directory(void **state)
 {
     (void)state;
-    memcpy(directory + strlen(directory) - 6, "XXXXXX", 6);
+    snprintf(directory, sizeof directory, "/tmp/lock-test-XXXXXX");
     if (!mkdtemp(directory))
         return -1;
     snprintf(path, sizeof path, "%s/doorbuster.lock", directory);
