@@ -253,7 +253,7 @@ static struct str operation_of(struct str text, const struct api_route *route)
 {
     char id[200];
     int n = snprintf(id, sizeof id, "\"operationId\":\"%s\"", route->name);
-    const char *from = memmem(text.ptr, text.len, id, (size_t)n);
+    const char *from = text.ptr ? memmem(text.ptr, text.len, id, (size_t)n) : NULL;
 
     if (!from) {
         fail_msg("%s is not in the document", route->name);
