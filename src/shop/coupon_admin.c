@@ -86,7 +86,6 @@ static void patch_rebuilt(struct loop_work *work)
 {
     struct coupon_patch *patch = CONTAINER_OF(work, struct coupon_patch, work);
 
-    patch->closed = false; /* the old memory is not good any more: open anew, or not at all */
     if (patch->loop->metrics)
         metrics_add(patch->loop->metrics, METRIC_gate_rebuilds, 1);
     patch_end(patch, patch->err == ERR_OK ? ERR_OK : ERR_UNAVAILABLE);
@@ -101,6 +100,10 @@ static void patch_stored(struct shop_command *command)
     if (e == ERR_OK && !command->ledger.coupon_change.found)
         e = ERR_NOT_FOUND;
     patch->outcome = command->ledger.coupon_change.outcome;
+    /* SQL has changed, or may have: the old memory may hold more places than there are now. Open
+     * anew, or not at all: then the keeper does it. */
+    if (e == ERR_UNCERTAIN || (e == ERR_OK && patch->outcome == COUPON_CHANGE_OK))
+        patch->closed = false;
     if (e != ERR_OK || patch->outcome != COUPON_CHANGE_OK) {
         patch_end(patch, e);
         return;

@@ -58,9 +58,9 @@ enum err shop_open(struct shop *shop, bool (*needs_gate)(void *context, int64_t 
 
     *ret_holders = 0;
     TRY(ledger_scan_coupons(shop->ledger, catalog_add, shop));
-    const struct catalog_list *all = catalog_list(shop->catalog);
-    for (size_t i = 0; i < all->count; i++) {
-        const struct coupon *coupon = all->items[i];
+    /* Opening replaces coupons, and so lists, which do not live for ever: take the list anew. */
+    for (size_t i = 0; i < catalog_list(shop->catalog)->count; i++) {
+        const struct coupon *coupon = catalog_list(shop->catalog)->items[i];
         if (coupon_window(&coupon->settings, now_ms) != COUPON_AFTER ||
             needs_gate(context, coupon->coupon_id))
             TRY(gate_open(shop, coupon->coupon_id, ret_holders));
