@@ -8,12 +8,12 @@ import subprocess
 import time
 
 from report import Bound, Ratio
-from sides import BenchError, Load, Nginx, People, Run, Server, wait_for
+from sides import BenchError, Load, Nginx, People, Run, Server
 
 BURST = 50_000
 LATE_S_MAX = 2.0
 PEOPLE = People(20_000_000, 1_000_000)
-PLENTY = 50_000_000
+PLENTY = 1_000_000
 FIRST_COUPON = 1000
 
 
@@ -49,8 +49,8 @@ class Bench:
         """SOLDOUT of the load-test data: one coupon, which user 3 has."""
         return self.take("reserve", 4, expect_refusals=True)
 
-    def raw(self, data, coupon, first, rows, people, batch=64, sync="full"):
-        command = [self.raw_insert, f"{data}/shop.db", coupon, first, rows, batch, sync,
+    def raw(self, data, coupon, rows, people, batch=64, sync="full"):
+        command = [self.raw_insert, f"{data}/shop.db", coupon, rows + PLENTY, rows, batch, sync,
                    people.base, people.step, people.span, people.stride]
         text = subprocess.run([str(word) for word in command], check=True, capture_output=True,
                               text=True).stdout
@@ -92,14 +92,15 @@ class Watch:
         self.db = sqlite3.connect(f"file:{server.data}/shop.db?mode=ro", uri=True, timeout=10)
         self.coupon, self.last_seen = coupon, 0.0
 
-    def until(self, rows):
-        """Until so many are stored, or no more have come for 3 s."""
+    def until(self, rows=1 << 60, quiet_s=1.0):
+        """Until so many are stored, or no more have come for a while; returns how many there are."""
         stored, changed = -1, time.monotonic()
-        while stored < rows and time.monotonic() - changed < 3:
+        while stored < rows and time.monotonic() - changed < quiet_s:
             (now,), = self.db.execute("SELECT issued FROM coupons WHERE coupon_id = ?", (self.coupon,))
             if now != stored:
                 stored, changed, self.last_seen = now, time.monotonic(), time.time()
             time.sleep(0.01)
+        return stored
 
     def latest(self, run, people):
         """Seconds between an answer and its row, at most: from the moment its request was sent to
@@ -121,10 +122,10 @@ class Watch:
 
 def burst_once(bench, server, figure, coupon, people=PEOPLE, first=0):
     """A run, and the seconds that the latest row came after its answer."""
-    holders = server.stored(coupon)
     watch = Watch(server, coupon)
+    holders = watch.until()
     load = bench.take("reserve", coupon, people=people, first=first, expect_refusals=True)
-    run = load.burst(server, BURST, bench.folder, lambda: watch.until(holders + BURST))
+    run = load.burst(server, BURST, bench.folder, lambda: watch.until(holders + BURST, 3))
     stored = server.stored(coupon) - holders
     if run.refused or stored != BURST:
         figure.faults.append(f"{run.refused} of {BURST} answers were refusals, {stored} rows")
@@ -136,9 +137,9 @@ def reserve_burst(bench, say):
     late = []
     with bench.server() as server:
         bench.ready(server)
-        burst_once(bench, server, Ratio("warm", 0), bench.next_coupon(server))
+        burst_once(bench, server, Ratio("warm", 0), bench.next_coupon(server, BURST))
         for _ in range(bench.pairs):
-            coupon = bench.next_coupon(server)
+            coupon = bench.next_coupon(server, BURST)
             a, watch = burst_once(bench, server, figure, coupon)
             late.append(watch.latest(a, PEOPLE))
             server.prove(coupon)
@@ -157,12 +158,12 @@ def issue(bench, say):
     with bench.server() as server:
         bench.ready(server)
         raw = bench.server().migrate()
-        bench.raw(raw.data, FIRST_COUPON, 0, BURST, PEOPLE)
+        bench.raw(raw.data, FIRST_COUPON, BURST, PEOPLE)
         for _ in range(bench.pairs):
             coupon = bench.next_coupon(server)
             a = bench.take("issue", coupon).run(server, bench.seconds)
             by_live.add(a, LIVE.run(server, bench.seconds))
-            by_raw.add(a, bench.raw(raw.data, coupon, 0, a.answers, PEOPLE))
+            by_raw.add(a, bench.raw(raw.data, coupon, a.answers, PEOPLE))
             server.prove(coupon)
     by_live.notes.append(latency(by_live))
     say(by_live)
@@ -199,19 +200,25 @@ def sustained_once(bench, server, way):
     runs ahead of the writer until the queue is full, and only then is it sustained."""
     coupon = bench.next_coupon(server)
     load = bench.take(way, coupon, expect_refusals=way == "reserve")
-    lasts = bench.seconds + 4
-    wrk = load.spawn(server, lasts + 1)
-    try:
-        time.sleep(2)
-        begin, before = time.time(), server.cpu()
-        time.sleep(lasts - 2)
-        end, after = time.time(), server.cpu()
-        run = load.finish(wrk)
-    finally:
-        if wrk.poll() is None:
-            wrk.kill()
-            wrk.communicate()
-    Watch(server, coupon).until(1 << 60)
+    lasts = 2 + 2 * bench.seconds
+    marks = []
+
+    def work():
+        wrk = load.spawn(server, lasts + 1)
+        try:
+            time.sleep(2)
+            marks.append((time.time(), server.cpu()))
+            time.sleep(lasts - 2)
+            marks.append((time.time(), server.cpu()))
+            return load.finish(wrk)
+        finally:
+            if wrk.poll() is None:
+                wrk.kill()
+                wrk.communicate()
+
+    run = load.measure(server, work)
+    (begin, before), (end, after) = marks
+    Watch(server, coupon).until()
     (rows,), = server.read("SELECT count(*) FROM user_coupons WHERE coupon_id = ? AND issued_at >= ?"
                            " AND issued_at < ?", coupon, int(begin * 1e3), int(end * 1e3))
     run.rate = rows / (end - begin)
@@ -240,7 +247,7 @@ def fill(bench, server, holders, coupons, among):
     server.migrate()
     people = People(among.base, holders, among.span * among.step // holders)
     for coupon in coupons:
-        bench.raw(server.data, coupon, 0, holders, people, 100_000, "off")
+        bench.raw(server.data, coupon, holders, people, 100_000, "off")
     return server
 
 

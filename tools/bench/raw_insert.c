@@ -3,13 +3,13 @@
  * Rows of user_coupons put straight into a migrated store at rest: the figure that `issue` is
  * measured against, and the way to a store with many holders.
  *
- *     raw_insert DATABASE COUPON FROM ROWS BATCH full|off BASE STEP SPAN STRIDE
+ *     raw_insert DATABASE COUPON QUANTITY ROWS BATCH full|off BASE STEP SPAN STRIDE
  *
- * Row k, FROM <= k < FROM + ROWS, is number k + 1 of the coupon and belongs to user
+ * Makes the coupon. Row k, 0 <= k < ROWS, is its number k + 1 and belongs to user
  * BASE + STEP * (k * STRIDE mod SPAN), as in load.lua. BATCH rows make a transaction. `full` is
  * what the server does: WAL, synchronous=FULL, its cache, its checkpoints between batches. `off` is
- * for filling: no waiting for the disk. The coupon is made if it is not there; its witness is
- * written after the clock has stopped. Prints "ROWS SECONDS CPU_SECONDS".
+ * for filling: no waiting for the disk. The coupon's witness is written after the clock has
+ * stopped. Prints "ROWS SECONDS CPU_SECONDS".
  */
 #include <inttypes.h>
 #include <sqlite3.h>
@@ -23,7 +23,7 @@
 enum { ARGUMENTS = 11, CHECKPOINT_PAGES = 4000, WINDOW_DAYS = 30 };
 
 struct job {
-    int64_t coupon, from, rows, batch;
+    int64_t coupon, quantity, rows, batch;
     bool full;
     int64_t base, step, span, stride;
 };
@@ -91,6 +91,7 @@ static void make_coupon(const struct job *job, int64_t now_ms)
     sqlite3_bind_int64(stmt, 1, job->coupon);
     sqlite3_bind_int64(stmt, 2, now_ms);
     sqlite3_bind_int64(stmt, 3, now_ms + WINDOW_DAYS * INT64_C(86400000));
+    sqlite3_bind_int64(stmt, 4, job->quantity);
     step(stmt);
     sqlite3_finalize(stmt);
 }
@@ -119,8 +120,8 @@ static void insert(const struct job *job, int64_t first_id, int64_t now_ms)
     for (int64_t done = 0; done < job->rows; done++) {
         if (done % job->batch == 0)
             step(begin);
-        sqlite3_bind_int64(stmt, 2, job->from + done + 1);
-        sqlite3_bind_int64(stmt, 3, user_of(job, job->from + done));
+        sqlite3_bind_int64(stmt, 2, done + 1);
+        sqlite3_bind_int64(stmt, 3, user_of(job, done));
         sqlite3_bind_int64(stmt, 4, first_id + done);
         step(stmt);
         if ((done + 1) % job->batch != 0 && done + 1 != job->rows)
@@ -139,19 +140,12 @@ static void insert(const struct job *job, int64_t first_id, int64_t now_ms)
 /* So that the store is as if the server had written the rows. */
 static void keep_witness(const struct job *job, int64_t first_id)
 {
-    sqlite3_stmt *load = prepare("SELECT issued, highest_slot, witness FROM coupons"
-                                 " WHERE coupon_id = ?");
     sqlite3_stmt *store = prepare("UPDATE coupons SET issued = ?2, highest_slot = ?3, witness = ?4"
                                   " WHERE coupon_id = ?1");
     sqlite3_stmt *next = prepare("UPDATE store SET next_user_coupon_id = ?");
+    struct witness witness = { 0 };
 
-    sqlite3_bind_int64(load, 1, job->coupon);
-    check(sqlite3_step(load));
-    struct witness witness = { .issued = sqlite3_column_int64(load, 0),
-                               .highest = sqlite3_column_int64(load, 1),
-                               .hash = (uint64_t)sqlite3_column_int64(load, 2) };
-    sqlite3_finalize(load);
-    for (int64_t k = job->from; k < job->from + job->rows; k++)
+    for (int64_t k = 0; k < job->rows; k++)
         witness_add(&witness, k + 1, user_of(job, k));
     sqlite3_bind_int64(store, 1, job->coupon);
     sqlite3_bind_int64(store, 2, witness.issued);
@@ -167,12 +161,13 @@ static void keep_witness(const struct job *job, int64_t first_id)
 int main(int argc, char **argv)
 {
     if (argc != ARGUMENTS) {
-        fputs("usage: raw_insert DATABASE COUPON FROM ROWS BATCH full|off BASE STEP SPAN STRIDE\n",
+        fputs("usage: raw_insert DATABASE COUPON QUANTITY ROWS BATCH full|off BASE STEP SPAN "
+              "STRIDE\n",
               stderr);
         return 2;
     }
     const struct job job = { .coupon = atoll(argv[2]),
-                             .from = atoll(argv[3]),
+                             .quantity = atoll(argv[3]),
                              .rows = atoll(argv[4]),
                              .batch = atoll(argv[5]),
                              .full = strcmp(argv[6], "full") == 0,

@@ -272,7 +272,6 @@ class Run:
     rate: float = 0.0
     loop_us: float = 0.0    # processor time of the loop thread for each answer, µs
     other_us: float = 0.0   # of all other threads
-    wrk_share: float = 0.0  # how much of one processor the generator took
     foreign: float = 0.0    # processors that somebody else took
     p50_ms: float = 0.0
     p99_ms: float = 0.0
@@ -326,7 +325,6 @@ class Load:
         wrk = after[1] - before[1]
         seconds = after[4] - before[4]
         run.loop_us, run.other_us = (s / max(1, run.answers) * 1e6 for s in (loop, other))
-        run.wrk_share = wrk / seconds
         known = loop + other + wrk + after[2] - before[2]
         run.foreign = max(0.0, (after[3] - before[3] - known) / seconds)
         return run
