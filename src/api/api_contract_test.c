@@ -245,7 +245,7 @@ static bool has(struct str text, const char *before, const char *word, const cha
     char wanted[300];
 
     snprintf(wanted, sizeof wanted, "%s%s%s", before, word, after);
-    return memmem(text.ptr, text.len, wanted, strlen(wanted)) != NULL;
+    return text.ptr && memmem(text.ptr, text.len, wanted, strlen(wanted)) != NULL;
 }
 
 /* The part of the document about one operation, as far as the next one. */
