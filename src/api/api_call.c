@@ -272,6 +272,16 @@ static bool bind_body(struct api_call *call)
     return e == ERR_OK || bind_failed(call, e, &error);
 }
 
+/* The header says one thing: given again, it says the same. */
+static bool header_key_is_one(const struct http_request *request, struct str key)
+{
+    for (size_t i = 0; i < request->header_count; i++)
+        if (str_equal_nocase(request->headers[i].name, STR("Idempotency-Key")) &&
+            !str_equal(request->headers[i].value, key))
+            return false;
+    return true;
+}
+
 /* In the body or in the header; the body names it, so one of them is required. */
 static bool bind_key(struct api_call *call)
 {
@@ -282,6 +292,10 @@ static bool bind_key(struct api_call *call)
     header = http_request_header(call->http, STR("Idempotency-Key"));
     memcpy(&named, (const char *)call->body + call->route->body_key_offset, sizeof named);
     call->key = named.ptr ? named : header;
+    if (!header_key_is_one(call->http, header)) {
+        api_invalid(call, "Idempotency-Key", "is given twice, with different values");
+        return false;
+    }
     if (named.ptr && header.ptr && !str_equal(named, header)) {
         api_invalid(call, "idempotencyKey", "differs from the header Idempotency-Key");
         return false;

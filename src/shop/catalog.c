@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-enum { GRACE_MS = 60000 }; /* far beyond any request's deadline */
+enum { GRACE_MS = 60000 }; /* beyond the longest request.deadline that can be set */
 
 struct retired {
     struct retired *next;
