@@ -100,6 +100,15 @@ struct ledger_command conf_create(struct coupon *coupon, int64_t coupon_id, int6
                                     .coupon_create = { .coupon = coupon } };
 }
 
+struct ledger_command conf_change(struct coupon *coupon, int64_t quantity)
+{
+    return (struct ledger_command){ .op = LEDGER_COUPON_CHANGE,
+                                    .coupon_change = { .coupon_id = COUPON,
+                                                       .change = { .has_quantity = true,
+                                                                   .total_quantity = quantity },
+                                                       .coupon = coupon } };
+}
+
 void conf_coupon(int64_t quantity)
 {
     struct coupon coupon = { 0 };
@@ -274,15 +283,6 @@ static void test_fault(void **state)
 
 /* ---- coupons ---- */
 
-static struct ledger_command change_of(struct coupon *coupon, int64_t quantity)
-{
-    return (struct ledger_command){ .op = LEDGER_COUPON_CHANGE,
-                                    .coupon_change = { .coupon_id = COUPON,
-                                                       .change = { .has_quantity = true,
-                                                                   .total_quantity = quantity },
-                                                       .coupon = coupon } };
-}
-
 static void test_create(void **state)
 {
     struct coupon coupons[5];
@@ -313,7 +313,7 @@ static void test_change(void **state)
     struct ledger_command change, places[2] = { conf_place(1, 1), conf_place(2, 4) };
 
     (void)state;
-    change = change_of(&coupon, 9);
+    change = conf_change(&coupon, 9);
     conf_run(&change, 1);
     assert_ok(change.err);
     assert_false(change.coupon_change.found);
@@ -329,7 +329,7 @@ static void test_change(void **state)
         { 4, COUPON_CHANGE_OK, 4, 3 },
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        change = change_of(&coupon, rows[i].quantity);
+        change = conf_change(&coupon, rows[i].quantity);
         change.coupon_change.raise_epoch = i == 2;
         conf_run(&change, 1);
         assert_ok(change.err);
@@ -367,80 +367,16 @@ static void test_epoch(void **state)
     assert_string_equal(coupon.name, "SPRING");
 }
 
-/* ---- what comes before counts for what comes after, in one turn, too ---- */
-
-static void test_lowered_after_a_place(void **state)
-{
-    struct coupon coupon = { 0 };
-    struct ledger_command commands[2] = { conf_place(1, 10), change_of(&coupon, 5) };
-
-    (void)state;
-    conf_coupon(20);
-    conf_run(commands, 2);
-    assert_int_equal(commands[0].place.outcome, LEDGER_PLACE_STORED);
-    assert_int_equal(commands[1].coupon_change.outcome, COUPON_CHANGE_BELOW_HANDED_OUT);
-    assert_int_equal(conf_check(), 1);
-}
-
-static void test_lowered_before_a_place(void **state)
-{
-    struct coupon coupon = { 0 };
-    struct ledger_command commands[2] = { change_of(&coupon, 5), conf_place(1, 10) };
-
-    (void)state;
-    conf_coupon(20);
-    conf_run(commands, 2);
-    assert_int_equal(commands[0].coupon_change.outcome, COUPON_CHANGE_OK);
-    assert_int_equal(commands[1].place.outcome, LEDGER_PLACE_CONFLICT);
-    assert_int_equal(conf_check(), 0);
-}
-
-static void test_raised_before_a_place(void **state)
-{
-    struct coupon coupon = { 0 };
-    struct ledger_command commands[2] = { change_of(&coupon, 30), conf_place(1, 25) };
-
-    (void)state;
-    conf_coupon(20);
-    conf_run(commands, 2);
-    assert_int_equal(commands[1].place.outcome, LEDGER_PLACE_STORED);
-    assert_int_equal(conf_check(), 1);
-}
-
-static void test_created_after_a_place(void **state)
-{
-    struct coupon created, now;
-    struct ledger_command commands[3] = { conf_place(1, 1), conf_create(&created, COUPON, 20),
-                                          conf_place(2, 2) };
-
-    (void)state;
-    conf_run(commands, 3);
-    assert_int_equal(commands[0].place.outcome, LEDGER_PLACE_CONFLICT);
-    assert_false(commands[1].coupon_create.taken);
-    assert_int_equal(commands[2].place.outcome, LEDGER_PLACE_STORED);
-    assert_int_equal(conf_check(), 1);
-    conf_scan(&now, NULL, 0);
-    assert_int_equal(now.settings.total_quantity, 20);
-    assert_string_equal(now.name, "SPRING");
-}
-
 int ledger_conformance(const struct ledger_host *host)
 {
     static const struct CMUnitTest tests[] = {
-        CONFORMANCE_TEST(test_places),
-        CONFORMANCE_TEST(test_place_of_no_coupon),
-        CONFORMANCE_TEST(test_poisoned),
-        CONFORMANCE_TEST(test_fault),
-        CONFORMANCE_TEST(test_create),
-        CONFORMANCE_TEST(test_change),
+        CONFORMANCE_TEST(test_places),   CONFORMANCE_TEST(test_place_of_no_coupon),
+        CONFORMANCE_TEST(test_poisoned), CONFORMANCE_TEST(test_fault),
+        CONFORMANCE_TEST(test_create),   CONFORMANCE_TEST(test_change),
         CONFORMANCE_TEST(test_epoch),
-        CONFORMANCE_TEST(test_lowered_after_a_place),
-        CONFORMANCE_TEST(test_lowered_before_a_place),
-        CONFORMANCE_TEST(test_raised_before_a_place),
-        CONFORMANCE_TEST(test_created_after_a_place),
     };
 
     world.host = host;
-    return cmocka_run_group_tests_name(host->name, tests, NULL, NULL) +
+    return cmocka_run_group_tests_name(host->name, tests, NULL, NULL) + ledger_conformance_order() +
            ledger_conformance_charges() + ledger_conformance_reads();
 }

@@ -32,12 +32,14 @@ void conf_read(struct ledger_read *read);
 struct ledger_command conf_place(int64_t user_id, int64_t slot);
 /* Its coupon is `coupon`, kept until done. */
 struct ledger_command conf_create(struct coupon *coupon, int64_t coupon_id, int64_t quantity);
-void conf_coupon(int64_t quantity); /* makes COUPON */
+struct ledger_command conf_change(struct coupon *coupon, int64_t quantity); /* of COUPON */
+void conf_coupon(int64_t quantity);                                         /* makes COUPON */
 void conf_user(int64_t user_id, int64_t balance);
 /* COUPON as it is now, and its rows into `rows` (may be NULL). */
 size_t conf_scan(struct coupon *ret_coupon, struct ledger_held *rows, size_t max);
 /* Rows and witness agree, and nothing is above the quantity. Returns the rows. */
 size_t conf_check(void);
 
+int ledger_conformance_order(void);
 int ledger_conformance_charges(void);
 int ledger_conformance_reads(void);
