@@ -231,7 +231,7 @@ static bool is_patched_without_memory(void)
 /* Memory runs out somewhere on the way: an open gate never has more places than SQL allows. */
 static void test_every_allocation_of_lowering(void **state)
 {
-    struct coupon now;
+    struct coupon now = { 0 };
     struct ledger_command look = { .op = LEDGER_COUPON_CHANGE,
                                    .coupon_change = { .coupon_id = COUPON, .coupon = &now } };
     int failed = 0;
