@@ -32,6 +32,7 @@ struct sqlite_ledger {
     struct ledger_rows rows;
     bool broken; /* a commit's outcome is unknown; writer thread only */
     int64_t wal_pages;
+    bool no_room; /* a commit found the disk full, and there is not plenty of room since */
     _Atomic bool fault;
 };
 

@@ -6,12 +6,14 @@
  * the rows from this process and shows them to the next. Then nothing definite is answered and
  * nothing more is written; the process ends and recovers at its next start.
  */
+#include <sys/statvfs.h>
+
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "ledger/ledger_sqlite_internal.h"
 
-enum { CHECKPOINT_PAGES = 4000 };
+enum { CHECKPOINT_PAGES = 4000, CHECKPOINT_PAGES_NO_ROOM = 64, DISK_ROOM_BYTES = 64 << 20 };
 
 static enum err commit(struct sqlite_ledger *ledger)
 {
@@ -23,6 +25,10 @@ static enum err commit(struct sqlite_ledger *ledger)
         return ERR_OK;
     case SQLITE_FULL: /* while writing, before the commit record */
     case SQLITE_BUSY:
+        if ((code & 0xFF) == SQLITE_FULL) {
+            ledger->no_room = true;
+            ledger->wal_pages = CHECKPOINT_PAGES;
+        }
         LOG(LOG_WARN, "commit refused", LOG_INT("code", code),
             LOG_CSTR("message", sqlite3_errmsg(ledger->db)));
         return ERR_UNAVAILABLE;
@@ -162,13 +168,30 @@ static size_t complete_batch(struct sqlite_ledger *ledger, struct list *batch)
     return complete;
 }
 
-/* Copies the WAL back between batches, where its failure harms nobody: it is tried again later. */
+/* Room for several times what a WAL takes. */
+static bool disk_has_room(const struct sqlite_ledger *ledger)
+{
+    struct statvfs disk;
+
+    return statvfs(ledger->path, &disk) != 0 ||
+           (uint64_t)disk.f_bavail * disk.f_frsize >= (uint64_t)DISK_ROOM_BYTES;
+}
+
+/*
+ * Copies the WAL back between batches, where its failure harms nobody: it is tried again later. A
+ * WAL that was copied back is room, too. Once the disk was full, it must not eat up what room comes
+ * back, which the database needs to take it in: it is copied back at once, and kept small until
+ * there is plenty.
+ */
 static void checkpoint(struct sqlite_ledger *ledger)
 {
-    int pages = 0;
-
-    sqlite3_wal_checkpoint_v2(ledger->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &pages, NULL);
+    if (ledger->broken ||
+        ledger->wal_pages < (ledger->no_room ? CHECKPOINT_PAGES_NO_ROOM : CHECKPOINT_PAGES))
+        return;
+    int code = sqlite3_wal_checkpoint_v2(ledger->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     ledger->wal_pages = 0;
+    if (ledger->no_room && code == SQLITE_OK && disk_has_room(ledger))
+        ledger->no_room = false;
 }
 
 static int count_wal_pages(void *context, sqlite3 *db, const char *name, int pages)
@@ -199,8 +222,7 @@ void *ledger_sqlite_writer(void *context)
             told = true;
             ledger->options.on_uncertain(ledger->options.context);
         }
-        if (ledger->wal_pages >= CHECKPOINT_PAGES && !ledger->broken)
-            checkpoint(ledger);
+        checkpoint(ledger);
         log_flush();
     }
     return NULL;
