@@ -108,7 +108,8 @@ void gate_reopen(struct gate *gate, int64_t coupon_id);
 /*
  * Build a gate anew from the ledger's rows, beside the old one, if there is one (which must be
  * closed and have nothing pending). Add every holder in any order, then open: numbers below the
- * highest that nobody holds become returned ones.
+ * highest that nobody holds become returned ones. ERR_CONFLICT: the epoch is not higher than the
+ * old one's; ERR_NOMEM.
  */
 struct gate_rebuild;
 enum err gate_rebuild_begin(struct gate *gate, int64_t coupon_id, int64_t epoch,

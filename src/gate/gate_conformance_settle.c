@@ -248,6 +248,11 @@ static void test_rebuild_refused(void **state)
     assert_ok(gate_rebuild_begin(world.gate, COUPON, 1, &settings, &rebuild));
     gate_rebuild_free(rebuild); /* given up */
     assert_int_equal(conf_ask(40).outcome, GATE_CLOSED);
+    conf_open_with(&settings, 3, NULL, 0);
+    for (int64_t stale = 1; stale <= 3; stale++)
+        assert_int_equal(gate_rebuild_begin(world.gate, COUPON, stale, &settings, &rebuild),
+                         ERR_CONFLICT);
+    assert_int_equal(gate_status(world.gate, COUPON).epoch, 3);
 }
 
 /* ---- looking ---- */

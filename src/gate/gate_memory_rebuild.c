@@ -140,6 +140,15 @@ struct gate_rebuild *gate_memory_rebuild_free(struct gate_rebuild *base)
     return mem_free(rebuild);
 }
 
+/* Lives of a gate are told apart: a rebuild of a life that has been is a stale one. */
+static bool epoch_is_new(struct memory_rebuild *rebuild)
+{
+    pthread_mutex_lock(&rebuild->target->lock);
+    bool is_new = !rebuild->target->built || rebuild->epoch > rebuild->target->epoch;
+    pthread_mutex_unlock(&rebuild->target->lock);
+    return is_new;
+}
+
 enum err gate_memory_rebuild_begin(struct gate *base, int64_t coupon_id, int64_t epoch,
                                    const struct coupon_settings *settings,
                                    struct gate_rebuild **ret_rebuild)
@@ -155,6 +164,10 @@ enum err gate_memory_rebuild_begin(struct gate *base, int64_t coupon_id, int64_t
     if (!rebuild->target || drop_init(&rebuild->drop, settings->total_quantity) != ERR_OK) {
         gate_memory_rebuild_free(&rebuild->base);
         return ERR_NOMEM;
+    }
+    if (!epoch_is_new(rebuild)) {
+        gate_memory_rebuild_free(&rebuild->base);
+        return ERR_CONFLICT;
     }
     *ret_rebuild = &rebuild->base;
     return ERR_OK;
