@@ -50,7 +50,7 @@ static void test_every_allocation(void **state)
     wait_until(nothing_pending);
     for (int after = 0; e != ERR_OK; after++) {
         struct shop second;
-        int64_t holders;
+        int64_t holders = 0;
         long live = mem_live_count();
         mem_fault_set(after);
         e = shop_init(&second, &config, shop.ledger, shop.gate);
