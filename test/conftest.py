@@ -11,10 +11,12 @@ def serve(tmp_path):
     """Starts servers, each in a directory of its own, and sees to their end."""
     servers = []
 
-    def start(**options):
+    def start(prepare=None, **options):
         directory = tmp_path / f"server{len(servers)}"
         directory.mkdir()
         servers.append(Server(directory, **options))
+        if prepare:
+            prepare(servers[-1])
         return servers[-1].start()
 
     yield start

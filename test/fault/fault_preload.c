@@ -1,157 +1,254 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Loaded into the server under test (LD_PRELOAD): fails the n-th write, sync, truncation, opening
- * or allocation after the test has armed it, once or from then on. The product has no branch for
- * this. The test drives it through a page shared by mmap(), named by FAULT_CONTROL.
+ * Preloaded into the server, fails what the test says: the N-th call of a kind since it was armed,
+ * and as many after it as it says. The test and this share struct control in a mapped file, which
+ * FAULT_CONTROL names. Files count only within FAULT_DIRECTORY, and only if FAULT_CONTROL's `path`
+ * is part of their name; allocations count whoever makes them.
+ *
+ * When somebody calls abort(), the libraries on the stack are named on stderr: the test wants to
+ * know whose abort it was.
  */
+#define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/types.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { ON_WRITE = 1, ON_SYNC = 2, ON_TRUNCATE = 4, ON_ALLOC = 8, ON_OPEN = 16 };
+enum call { CALL_WRITE = 1, CALL_SYNC = 2, CALL_TRUNCATE = 4, CALL_OPEN = 8, CALL_ALLOC = 16 };
 
-/* As test_fault.py packs it. */
+/* As in support/fault.py. */
 struct control {
-    _Atomic uint32_t armed; /* bits of what may fail; 0: nothing */
-    uint32_t nth;           /* the first that fails, from 0 */
-    uint32_t from_then_on;
-    uint32_t error;
-    uint32_t short_write; /* a write goes half way instead of failing */
-    _Atomic uint32_t calls, hits;
+    _Atomic int32_t armed;
+    int32_t calls;    /* enum call, or several of them */
+    int32_t error;    /* errno of what fails */
+    int32_t is_short; /* a write that fails takes half of the bytes the first time */
+    int64_t first, count;
+    _Atomic int64_t seen, hit;
+    char path[64];
 };
 
 static struct control *control;
+static char directory[PATH_MAX];
+static ssize_t (*real_write)(int, const void *, size_t);
+static ssize_t (*real_pwrite)(int, const void *, size_t, off_t);
+static ssize_t (*real_writev)(int, const struct iovec *, int);
+static ssize_t (*real_pwritev)(int, const struct iovec *, int, off_t);
+static int (*real_fsync)(int);
+static int (*real_fdatasync)(int);
+static int (*real_ftruncate)(int, off_t);
+static int (*real_open)(const char *, int, ...);
 
-extern void *__libc_malloc(size_t size);
-extern void *__libc_calloc(size_t count, size_t size);
-extern void *__libc_realloc(void *ptr, size_t size);
+/* The C library's own: looking malloc up with dlsym() would allocate. */
+extern void *libc_malloc(size_t size) __asm__("__libc_malloc");
+extern void *libc_calloc(size_t count, size_t size) __asm__("__libc_calloc");
+extern void *libc_realloc(void *ptr, size_t size) __asm__("__libc_realloc");
 
-__attribute__((constructor)) static void fault_init(void)
+#define FIND(name) (real_##name = (__typeof__(real_##name))dlsym(RTLD_NEXT, #name))
+
+/* Other libraries' constructors may have come first. */
+static void find_all(void)
 {
-    const char *path = getenv("FAULT_CONTROL");
-    int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+    FIND(write);
+    FIND(pwrite);
+    FIND(writev);
+    FIND(pwritev);
+    FIND(fsync);
+    FIND(fdatasync);
+    FIND(ftruncate);
+    FIND(open);
+}
 
+__attribute__((constructor)) static void begin(void)
+{
+    const char *path = getenv("FAULT_CONTROL"), *within = getenv("FAULT_DIRECTORY");
+    void *frames[4];
+
+    find_all();
+    backtrace(frames, 4); /* it allocates, the first time */
+    if (!path || !within)
+        return;
+    snprintf(directory, sizeof directory, "%s", within);
+    int fd = real_open(path, O_RDWR | O_CLOEXEC);
     if (fd < 0)
-        abort();
-    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (page == MAP_FAILED)
-        abort();
-    control = page;
+        return;
+    void *mapped = mmap(NULL, sizeof *control, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     close(fd);
+    if (mapped != MAP_FAILED)
+        control = mapped;
 }
 
-static bool fails(uint32_t what)
+/* The how-many-th failing call this is, from 1; 0: it does not fail. */
+static int64_t fails(enum call call)
 {
-    if (!control || !(atomic_load(&control->armed) & what))
-        return false;
-    uint32_t number = atomic_fetch_add(&control->calls, 1);
-    if (number != control->nth && !(number > control->nth && control->from_then_on))
-        return false;
-    atomic_fetch_add(&control->hits, 1);
-    errno = (int)control->error;
-    return true;
+    if (!control || !control->armed || !(control->calls & call))
+        return 0;
+    int64_t seen = ++control->seen;
+    if (seen < control->first || seen - control->first >= control->count)
+        return 0;
+    control->hit++;
+    return seen - control->first + 1;
 }
 
-/* The stores' files: not sockets, not the log. */
-static bool is_store(int fd)
+static bool name_counts(const char *name)
 {
-    struct stat info;
-
-    return fd > STDERR_FILENO && fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
+    return strncmp(name, directory, strlen(directory)) == 0 && strstr(name, control->path);
 }
 
-#define REAL(name) ((typeof(&name))dlsym(RTLD_NEXT, #name))
+static bool counts(int fd)
+{
+    char link[64], name[PATH_MAX];
+
+    if (!real_open)
+        find_all();
+    if (!control || !control->armed || fd <= STDERR_FILENO)
+        return false;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(link, name, sizeof name - 1);
+    if (n <= 0)
+        return false;
+    name[n] = '\0';
+    return name_counts(name);
+}
+
+/* Nothing, or, where it is to be short, half of it. */
+static ssize_t fail_write(int64_t nth, int fd, const void *bytes, size_t n, off_t at)
+{
+    if (nth == 1 && control->is_short && n > 1)
+        return at < 0 ? real_write(fd, bytes, n / 2) : real_pwrite(fd, bytes, n / 2, at);
+    errno = control->error;
+    return -1;
+}
 
 ssize_t write(int fd, const void *bytes, size_t n)
 {
-    static typeof(&write) real;
+    int64_t nth = counts(fd) ? fails(CALL_WRITE) : 0;
 
-    if (!real)
-        real = REAL(write);
-    if (is_store(fd) && fails(ON_WRITE))
-        return control->short_write ? real(fd, bytes, n / 2) : -1;
-    return real(fd, bytes, n);
+    return nth ? fail_write(nth, fd, bytes, n, -1) : real_write(fd, bytes, n);
 }
 
-ssize_t pwrite(int fd, const void *bytes, size_t n, off_t offset)
+ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at)
 {
-    static typeof(&pwrite) real;
+    int64_t nth = counts(fd) ? fails(CALL_WRITE) : 0;
 
-    if (!real)
-        real = REAL(pwrite);
-    if (is_store(fd) && fails(ON_WRITE))
-        return control->short_write ? real(fd, bytes, n / 2, offset) : -1;
-    return real(fd, bytes, n, offset);
+    return nth ? fail_write(nth, fd, bytes, n, at) : real_pwrite(fd, bytes, n, at);
 }
 
-ssize_t pwrite64(int fd, const void *bytes, size_t n, off64_t offset)
+ssize_t pwrite64(int fd, const void *bytes, size_t n, off_t at)
 {
-    static typeof(&pwrite64) real;
+    return pwrite(fd, bytes, n, at);
+}
 
-    if (!real)
-        real = REAL(pwrite64);
-    if (is_store(fd) && fails(ON_WRITE))
-        return control->short_write ? real(fd, bytes, n / 2, offset) : -1;
-    return real(fd, bytes, n, offset);
+ssize_t writev(int fd, const struct iovec *pieces, int count)
+{
+    if (counts(fd) && fails(CALL_WRITE)) {
+        errno = control->error;
+        return -1;
+    }
+    return real_writev(fd, pieces, count);
+}
+
+ssize_t pwritev(int fd, const struct iovec *pieces, int count, off_t at)
+{
+    if (counts(fd) && fails(CALL_WRITE)) {
+        errno = control->error;
+        return -1;
+    }
+    return real_pwritev(fd, pieces, count, at);
+}
+
+static int fail(void)
+{
+    errno = control->error;
+    return -1;
 }
 
 int fsync(int fd)
 {
-    static typeof(&fsync) real;
-
-    if (!real)
-        real = REAL(fsync);
-    return fails(ON_SYNC) ? -1 : real(fd);
+    return counts(fd) && fails(CALL_SYNC) ? fail() : real_fsync(fd);
 }
 
 int fdatasync(int fd)
 {
-    static typeof(&fdatasync) real;
-
-    if (!real)
-        real = REAL(fdatasync);
-    return fails(ON_SYNC) ? -1 : real(fd);
+    return counts(fd) && fails(CALL_SYNC) ? fail() : real_fdatasync(fd);
 }
 
 int ftruncate(int fd, off_t size)
 {
-    static typeof(&ftruncate) real;
-
-    if (!real)
-        real = REAL(ftruncate);
-    return fails(ON_TRUNCATE) ? -1 : real(fd, size);
+    return counts(fd) && fails(CALL_TRUNCATE) ? fail() : real_ftruncate(fd, size);
 }
 
-int ftruncate64(int fd, off64_t size)
+int ftruncate64(int fd, off_t size)
 {
-    static typeof(&ftruncate64) real;
+    return ftruncate(fd, size);
+}
 
-    if (!real)
-        real = REAL(ftruncate64);
-    return fails(ON_TRUNCATE) ? -1 : real(fd, size);
+int open(const char *path, int flags, ...)
+{
+    va_list args;
+
+    va_start(args, flags);
+    mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(args, mode_t) : 0;
+    va_end(args);
+    if (!real_open)
+        find_all();
+    if (control && control->armed && name_counts(path) && fails(CALL_OPEN))
+        return fail();
+    return real_open(path, flags, mode);
+}
+
+int open64(const char *path, int flags, ...)
+{
+    va_list args;
+
+    va_start(args, flags);
+    mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(args, mode_t) : 0;
+    va_end(args);
+    return open(path, flags, mode);
+}
+
+static void *no_memory(void)
+{
+    errno = ENOMEM;
+    return NULL;
 }
 
 void *malloc(size_t size)
 {
-    return fails(ON_ALLOC) ? NULL : __libc_malloc(size);
+    return fails(CALL_ALLOC) ? no_memory() : libc_malloc(size);
 }
 
 void *calloc(size_t count, size_t size)
 {
-    return fails(ON_ALLOC) ? NULL : __libc_calloc(count, size);
+    return fails(CALL_ALLOC) ? no_memory() : libc_calloc(count, size);
 }
 
 void *realloc(void *ptr, size_t size)
 {
-    return fails(ON_ALLOC) ? NULL : __libc_realloc(ptr, size);
+    return fails(CALL_ALLOC) ? no_memory() : libc_realloc(ptr, size);
+}
+
+_Noreturn void abort(void)
+{
+    void *frames[64];
+
+    if (control)
+        control->armed = 0;
+    dprintf(STDERR_FILENO, "ABORTED\n");
+    backtrace_symbols_fd(frames, backtrace(frames, 64), STDERR_FILENO);
+    signal(SIGABRT, SIG_DFL);
+    raise(SIGABRT);
+    _exit(134);
 }
