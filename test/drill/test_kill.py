@@ -118,14 +118,18 @@ class Killer:
         self.server, self.rng, self.kills = server, rng, 0
 
     def storm(self, drop):
+        """Ends in a kill: after so many answers, or some time after the first one."""
+        answers = self.rng.choice((0, self.rng.randrange(1, 800)))
         delay = self.rng.choice((0.01, 0.05, 0.2)) * self.rng.random()
         timer = threading.Timer(delay, self.kill)
 
-        def first_answer(_, request):
+        def on_answer(running, _):
+            if running.count == answers:
+                self.server.process.send_signal(signal.SIGKILL)
             if not timer.ident:
                 timer.start()
 
-        asked = storm(self.server, drop.stream(), self.rng.choice((8, 64)), on_answer=first_answer)
+        asked = storm(self.server, drop.stream(), self.rng.choice((8, 64)), on_answer=on_answer)
         timer.join()
         self.server.reap()
         self.kills += 1
@@ -185,6 +189,41 @@ def test_killed_right_after_the_header_of_a_new_wal(serve):
     server.start()
     assert time.monotonic() - started < 2
     assert server.rows(2) == {1: 1000}
+
+
+def reserve_without_sql(server, drop, user):
+    """Told, and only the journal knows."""
+    server.call("POST", "/api/coupons/5/issue", {"userId": user})  # known from now on, without SQL
+    server.fault("ledger", True)
+    path = f"/api/coupons/{drop.coupon}/reserve"
+    drop.take_in(storm(server, [Request("POST", path, {"userId": user}, user=user)], connections=1))
+    assert user in drop.numbers
+
+
+@pytest.mark.parametrize("planted", ["journal gone", "row gone", "row of another", "number changed"])
+def test_the_drill_would_notice(serve, tmp_path, planted):
+    """What must never happen, made to happen: the checks above are not satisfied."""
+    rng, server = random.Random(1), serve()
+    server.make_users(FIRST_USER, PEOPLE)
+    drop = Drop(server, rng, tmp_path / "told")
+    drop.take_in(storm(server, [drop.request(user) for user in drop.waiting[:100]], connections=8))
+    server.settled(drop.coupon)
+    if planted == "journal gone":
+        reserve_without_sql(server, drop, drop.waiting[100])
+    server.kill9()
+    if planted == "journal gone":
+        for journal in server.data.glob("gate-*.journal"):
+            journal.unlink()
+    else:
+        change = {
+            "row gone": "DELETE FROM user_coupons WHERE coupon_id = ? AND slot = 50",
+            "row of another": "UPDATE user_coupons SET user_id = 1 WHERE coupon_id = ? AND slot = 50",
+            "number changed": "UPDATE user_coupons SET slot = 5000 WHERE coupon_id = ? AND slot = 50",
+        }[planted]
+        assert server.change_sql(change, drop.coupon) == 1
+    server.start()
+    with pytest.raises(AssertionError):
+        drop.check()
 
 
 # ---- charges ----
