@@ -29,8 +29,8 @@ class Ratio:
     times is compared, a member of Run.
     """
 
-    def __init__(self, name, at_least, decides="cpu", cpu="loop_us", note=""):
-        self.name, self.at_least, self.decides, self.cpu, self.note = name, at_least, decides, cpu, note
+    def __init__(self, name, at_least, decides="cpu", cpu="loop_us"):
+        self.name, self.at_least, self.decides, self.cpu = name, at_least, decides, cpu
         self.pairs = []
         self.notes = []
         self.faults = []
@@ -63,6 +63,11 @@ class Ratio:
     def foreign(self):
         return max(run.foreign for pair in self.pairs for run in pair)
 
+    def remarks(self):
+        yield from self.faults + self.notes
+        if self.foreign > FOREIGN_MAX:
+            yield f"not quiet: others took up to {self.foreign:.2f} processors meanwhile"
+
     def side(self, index):
         runs = [pair[index] for pair in self.pairs]
         middle = {name: statistics.median(getattr(run, name) for run in runs)
@@ -94,19 +99,19 @@ class Ratio:
         yield (f"{self.name}: at least {self.at_least}; rate {self.rate}, CPU {self.processor}, "
                f"{len(self.pairs)} pairs: {self.verdict().replace('**', '').upper()}")
         yield f"    rate {a_rate} / {b_rate} a second; server CPU {a_cpu} / {b_cpu} µs a request"
-        for text in self.faults + self.notes:
+        for text in self.remarks():
             yield f"    {text}"
-        if self.foreign > FOREIGN_MAX:
-            yield f"    not quiet: others took up to {self.foreign:.2f} processors meanwhile"
 
 
 class Bound:
     """A figure that is not a ratio: at most so much."""
 
-    def __init__(self, name, at_most, unit, values, note=""):
-        self.name, self.at_most, self.unit, self.note = name, at_most, unit, note
+    def __init__(self, name, at_most, unit, values):
+        self.name, self.at_most, self.unit = name, at_most, unit
         self.values = Spread(values)
-        self.faults, self.notes = [], []
+
+    def remarks(self):
+        return []
 
     @property
     def met(self):
@@ -135,7 +140,7 @@ def table(figures):
     yield "|" + "---|" * len(HEAD)
     for figure in figures:
         yield "| " + " | ".join(figure.row()) + " |"
-    notes = [(figure.name, text) for figure in figures for text in figure.faults + figure.notes]
+    notes = [(figure.name, text) for figure in figures for text in figure.remarks()]
     if notes:
         yield ""
         for name, text in notes:
