@@ -68,7 +68,7 @@ static void check(const struct api_route *route, enum caller caller)
     /* All examples at once are too many for users: one, and a range. */
     if (route->body)
         example_body(&body, route->body, (route->flags & API_KEYED) != 0);
-    if (route->body_user_offset || (route->access == API_USER && route->body)) {
+    if (route->user_at == API_USER_IN_BODY) {
         buf_reset(&body);
         buf_printf(&body, "{\"userId\":%d}", OWNER);
     }
@@ -141,9 +141,14 @@ static void test_rows(void **state)
             rule++;
         if (rule == ARRAY_COUNT(rules) || route->access != rules[rule].access)
             fail_msg("%s: who may call it?", route->path);
-        if (route->user_in_path)
+        bool of_user = route->access == API_USER || route->access == API_CHARGE;
+        if (of_user != (route->user_at != API_USER_NOWHERE))
+            fail_msg("%s: whose is it?", route->path);
+        if (route->user_at == API_USER_IN_PATH)
             assert_int_equal(strncmp(strchr(route->path, '{'), "{userId}", 8), 0);
-        else if (route->access == API_USER)
+        if (route->user_at == API_USER_IN_QUERY)
+            assert_non_null(route->query);
+        if (route->user_at == API_USER_IN_BODY)
             assert_non_null(route->body);
     }
 }

@@ -180,7 +180,14 @@ static bool admin_only(struct api_call *call)
     return false;
 }
 
-/* Before the body is read. API_USER is checked against its `userId` once that is known. */
+/* With no gateway a charge is money from nowhere: an administrator's to give. */
+static bool needs_admin(const struct config *config, enum api_access access)
+{
+    return access != API_USER &&
+           (access != API_CHARGE || config->payment_gateway == CONFIG_GATEWAY_NONE);
+}
+
+/* Before the body is read. A user's route is checked against its user once that is known. */
 static bool admit(struct api_call *call)
 {
     const struct config *config = call->loop->api->config;
@@ -199,21 +206,44 @@ static bool admit(struct api_call *call)
     }
     if (!authenticate(call))
         return false;
-    return access == API_USER ? true : admin_only(call);
+    return needs_admin(config, access) ? admin_only(call) : true;
 }
 
-static bool is_owner(struct api_call *call)
+bool api_owns(struct api_call *call, int64_t owner_id)
 {
-    const struct api_route *route = call->route;
-    int64_t user_id = call->ids[0];
-
-    if (route->access != API_USER || call->loop->api->config->profile != CONFIG_PROD)
+    if (call->loop->api->config->profile != CONFIG_PROD)
         return true;
-    if (!route->user_in_path)
-        memcpy(&user_id, (const char *)call->body + route->body_user_offset, sizeof user_id);
-    if (call->claims.has_user && call->claims.user_id == user_id)
+    if (call->claims.has_user && call->claims.user_id == owner_id)
         return true;
     api_problem(call, PROBLEM_FORBIDDEN, "the token is another user's");
+    return false;
+}
+
+/* Role admin gives no right here. */
+static bool is_owner(struct api_call *call)
+{
+    const struct config *config = call->loop->api->config;
+    const struct api_route *route = call->route;
+    const void *from = route->user_at == API_USER_IN_QUERY ? call->query : call->body;
+    int64_t user_id;
+
+    if (config->profile != CONFIG_PROD ||
+        (route->access != API_USER && route->access != API_CHARGE) ||
+        needs_admin(config, route->access))
+        return true;
+    switch (route->user_at) {
+    case API_USER_IN_OBJECT:
+        return true;
+    case API_USER_IN_PATH:
+        return api_owns(call, call->ids[0]);
+    case API_USER_IN_QUERY:
+    case API_USER_IN_BODY:
+        memcpy(&user_id, (const char *)from + route->user_offset, sizeof user_id);
+        return api_owns(call, user_id);
+    case API_USER_NOWHERE:
+        break;
+    }
+    api_problem(call, PROBLEM_FORBIDDEN, "this is nobody's");
     return false;
 }
 

@@ -21,7 +21,7 @@ static uint64_t problems_of(const struct api *api, const struct api_route *route
     if (route->access != API_PUBLIC) {
         if (is_prod(api))
             set |= PROBLEM_BIT(UNAUTHENTICATED);
-        if (is_prod(api) || route->access != API_USER)
+        if (is_prod(api) || (route->access != API_USER && route->access != API_CHARGE))
             set |= PROBLEM_BIT(FORBIDDEN);
     }
     return set;

@@ -11,11 +11,20 @@
 
 enum api_access {
     API_PUBLIC,
-    API_USER,   /* prod: the token's subject must be the `userId` of path, query or body */
-    API_CHARGE, /* prod with payment.gateway none: admin; the key belongs to the user of the path */
+    API_USER,   /* prod: the token's subject must be the user that `user_at` names */
+    API_CHARGE, /* as API_USER; prod with payment.gateway none: role admin, whatever its subject */
     API_ADMIN,  /* prod: role admin; local and test: callers from loopback */
     API_OPS,    /* prod: role admin, unless metrics.public */
     API_TEST,   /* profile test only; elsewhere there is no such path */
+};
+
+/* Where a route of API_USER or API_CHARGE names the user whose things it is about. */
+enum api_user_at {
+    API_USER_NOWHERE, /* nobody may call it in prod: a row that forgot to say */
+    API_USER_IN_PATH, /* the path's first {…} */
+    API_USER_IN_QUERY,
+    API_USER_IN_BODY,
+    API_USER_IN_OBJECT, /* in the store: the handler asks api_owns() before it answers or changes */
 };
 
 enum { API_PATH_IDS_MAX = 2 };
@@ -44,9 +53,8 @@ struct api_route {
     enum api_access access;
     unsigned flags; /* enum api_flag */
     const struct json_type *query, *body;
-    /* Where the caller's user id is, for API_USER: in the path (first id), or in the body. */
-    bool user_in_path;
-    size_t body_user_offset; /* of an int64_t */
+    enum api_user_at user_at; /* API_USER and API_CHARGE */
+    size_t user_offset;       /* of an int64_t in `query` or `body`, as user_at says */
     /* Where the body's key is, for API_KEYED: of a struct str; ptr NULL: not given. */
     size_t body_key_offset;
     unsigned status; /* of success */
@@ -70,6 +78,12 @@ void api_store_problem(struct api_call *call, enum err e);
 /* From the request's arena, zeroed; NULL: answered 503 already. */
 void *api_alloc(struct api_call *call, size_t size) MUST_CHECK;
 uint64_t api_elapsed_us(const struct api_call *call);
+/*
+ * May this caller have what belongs to `owner_id`? Always in local and test; in prod the token must
+ * be the owner's. False: answered 403. For objects whose owner is known only when they are read;
+ * one that does not exist is the handler's 404.
+ */
+bool api_owns(struct api_call *call, int64_t owner_id) MUST_CHECK;
 
 /* Opaque cursors of lists: a positive int64. */
 enum { API_CURSOR_BYTES = 24 };
