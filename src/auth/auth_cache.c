@@ -13,6 +13,7 @@ enum { WAYS = 4, TAIL_BYTES = 16 };
 struct entry {
     char *text; /* owned; NULL: free */
     size_t len;
+    uint64_t generation; /* of the keys that it was verified with */
     struct auth_token token;
 };
 
@@ -54,23 +55,26 @@ static struct entry *set_of(const struct auth_cache *cache, struct str text)
     return cache->entries + (hash & (cache->set_count - 1)) * WAYS;
 }
 
-const struct auth_token *auth_cache_find(const struct auth_cache *cache, struct str text)
+const struct auth_token *auth_cache_find(const struct auth_cache *cache, uint64_t generation,
+                                         struct str text)
 {
     const struct entry *set = set_of(cache, text);
 
     for (size_t i = 0; i < WAYS; i++)
-        if (set[i].text && str_equal((struct str){ set[i].text, set[i].len }, text))
+        if (set[i].text && set[i].generation == generation &&
+            str_equal((struct str){ set[i].text, set[i].len }, text))
             return &set[i].token;
     return NULL;
 }
 
-void auth_cache_store(struct auth_cache *cache, struct str text, const struct auth_token *token,
-                      int64_t now_ms)
+void auth_cache_store(struct auth_cache *cache, uint64_t generation, struct str text,
+                      const struct auth_token *token, int64_t now_ms)
 {
     struct entry *set = set_of(cache, text), *victim = set;
 
     for (size_t i = 0; i < WAYS; i++) {
-        if (!set[i].text || set[i].token.claims.expires_ms < now_ms) {
+        if (!set[i].text || set[i].generation != generation ||
+            set[i].token.claims.expires_ms < now_ms) {
             victim = &set[i];
             break;
         }
@@ -82,5 +86,6 @@ void auth_cache_store(struct auth_cache *cache, struct str text, const struct au
         return;
     memcpy(copy, text.ptr, text.len);
     mem_free(victim->text);
-    *victim = (struct entry){ .text = copy, .len = text.len, .token = *token };
+    *victim =
+        (struct entry){ .text = copy, .len = text.len, .generation = generation, .token = *token };
 }

@@ -8,13 +8,14 @@ enum { TEXT_MAX = AUTH_TOKEN_BYTES_MAX };
 #define SECONDS_MAX (INT64_MAX / 1000)
 
 struct header {
-    struct str alg;
+    struct str alg, kid;
     struct str *crit;
     size_t crit_count;
-    enum json_presence crit_is;
+    enum json_presence kid_is, crit_is;
 };
 static const struct json_row header_rows[] = {
     JSON_STR(header, alg, "alg", 1, 16, "Algorithm.", "HS256", JSON_REQUIRED),
+    JSON_STR(header, kid, "kid", 0, TEXT_MAX, "Which key.", "2026-03", JSON_NULLABLE(header, kid)),
     JSON_STRS(header, crit, "crit", 0, TEXT_MAX, "What must be understood.", NULL,
               JSON_NULLABLE(header, crit)),
 };
@@ -69,18 +70,21 @@ static enum auth_result result_of(enum err err)
     return err == ERR_OK ? AUTH_OK : err == ERR_NOMEM ? AUTH_NOMEM : AUTH_MALFORMED;
 }
 
-enum auth_result auth_header_check(struct str json, struct str algorithm)
+enum auth_result auth_header_parse(struct str json, struct arena *arena,
+                                   struct auth_header *ret_header)
 {
-    CLEANUP(arena_fini) struct arena arena = { 0 };
     struct json_error error;
     struct header header;
 
-    enum auth_result result = result_of(json_parse(json, &header_json, &arena, &header, &error));
+    enum auth_result result = result_of(json_parse(json, &header_json, arena, &header, &error));
     if (result != AUTH_OK)
         return result;
     /* RFC 7515 4.1.11: we understand no extension */
-    return str_equal(header.alg, algorithm) && header.crit_is == JSON_ABSENT ? AUTH_OK
-                                                                             : AUTH_ALGORITHM;
+    if (header.crit_is != JSON_ABSENT)
+        return AUTH_ALGORITHM;
+    *ret_header = (struct auth_header){ auth_algorithm_of(header.alg),
+                                        header.kid_is == JSON_GIVEN ? header.kid : STR_NONE };
+    return AUTH_OK;
 }
 
 static enum err parse_subject(struct str json, struct arena *arena, struct auth_claims *claims)
