@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* One key into a set: what it is good for, and whether it is strong enough. */
 #include <openssl/core_names.h>
+#include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <string.h>
@@ -98,29 +99,44 @@ enum err auth_key_set_add_rsa(struct auth_key_set *set, struct str n, struct str
     return add(set, cjose_jwk_create_RSA_spec(&spec, NULL), kid, algorithms, ret_error);
 }
 
+/* ERR_INVALID: it is not. `point`: 0x04, then both numbers. */
+static enum err check_on_curve(const uint8_t point[1 + 2 * EC_BYTES])
+{
+    EC_GROUP *group = EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1);
+    EC_POINT *parsed = group ? EC_POINT_new(group) : NULL;
+    enum err e = ERR_NOMEM;
+
+    if (parsed)
+        e = EC_POINT_oct2point(group, parsed, point, 1 + 2 * EC_BYTES, NULL) == 1 ? ERR_OK
+                                                                                  : ERR_INVALID;
+    EC_POINT_free(parsed);
+    EC_GROUP_free(group);
+    return e;
+}
+
 enum err auth_key_set_add_ec(struct auth_key_set *set, struct str x, struct str y, struct str kid,
                              struct auth_error *ret_error)
 {
-    uint8_t padded[2][EC_BYTES] = { { 0 } };
-    cjose_err why = { .code = CJOSE_ERR_NONE };
+    uint8_t point[1 + 2 * EC_BYTES] = { POINT_CONVERSION_UNCOMPRESSED };
+    uint8_t *x_at = point + 1, *y_at = x_at + EC_BYTES;
 
     x = without_zeros(x);
     y = without_zeros(y);
     if (x.len > EC_BYTES || y.len > EC_BYTES)
         return auth_refuse(ret_error, "holds an EC key whose numbers cannot be right");
     if (x.len > 0)
-        memcpy(padded[0] + EC_BYTES - x.len, x.ptr, x.len);
+        memcpy(y_at - x.len, x.ptr, x.len);
     if (y.len > 0)
-        memcpy(padded[1] + EC_BYTES - y.len, y.ptr, y.len);
-    cjose_jwk_ec_keyspec spec = { .crv = CJOSE_JWK_EC_P_256,
-                                  .x = padded[0],
-                                  .xlen = EC_BYTES,
-                                  .y = padded[1],
-                                  .ylen = EC_BYTES };
-    cjose_jwk_t *jwk = cjose_jwk_create_EC_spec(&spec, &why); /* NULL, too: not on the curve */
-    if (!jwk && why.code != CJOSE_ERR_NO_MEMORY)
-        return auth_refuse(ret_error, "holds an EC key that is not a point of P-256");
-    return add(set, jwk, kid, AUTH_ES256, ret_error);
+        memcpy(y_at + EC_BYTES - y.len, y.ptr, y.len);
+    enum err e = check_on_curve(point);
+    if (e != ERR_OK)
+        return e == ERR_NOMEM
+                   ? e
+                   : auth_refuse(ret_error, "holds an EC key that is not a point of P-256");
+    const cjose_jwk_ec_keyspec spec = {
+        .crv = CJOSE_JWK_EC_P_256, .x = x_at, .xlen = EC_BYTES, .y = y_at, .ylen = EC_BYTES
+    };
+    return add(set, cjose_jwk_create_EC_spec(&spec, NULL), kid, AUTH_ES256, ret_error);
 }
 
 /* ---- PEM ---- */

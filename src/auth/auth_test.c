@@ -1,50 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "auth/auth.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-
+#include "auth/auth_fixture_test.h"
 #include "base/mem.h"
 
 static const char secret[] = "0123456789abcdef0123456789abcdef";
 static const char other_secret[] = "0123456789abcdef0123456789abcdeF";
 enum { LEEWAY_MS = 30000 };
-#define NOW_MS INT64_C(1772766000500)
-
-static void append_base64url(struct buf *buf, const void *bytes, size_t n)
-{
-    char text[16384];
-    size_t len = (size_t)EVP_EncodeBlock((unsigned char *)text, bytes, (int)n);
-
-    for (size_t i = 0; i < len && text[i] != '='; i++)
-        buf_char(buf, (char)(text[i] == '+' ? '-' : text[i] == '/' ? '_' : text[i]));
-}
-
-/* A token made without the code under test. digest NULL: an empty signature. */
-static struct buf forge(const char *header, const char *claims, const char *key,
-                        const EVP_MD *digest)
-{
-    struct buf token = { 0 };
-    unsigned char mac[EVP_MAX_MD_SIZE];
-    unsigned mac_len = 0;
-
-    append_base64url(&token, header, strlen(header));
-    buf_char(&token, '.');
-    append_base64url(&token, claims, strlen(claims));
-    if (digest)
-        HMAC(digest, key, (int)strlen(key), (const unsigned char *)token.ptr, token.len, mac,
-             &mac_len);
-    buf_char(&token, '.');
-    append_base64url(&token, mac, mac_len);
-    assert_true(buf_ok(&token));
-    return token;
-}
 
 static struct auth_keys *new_keys(void)
 {
@@ -55,7 +15,6 @@ static struct auth_keys *new_keys(void)
 }
 
 #define GOOD_HEADER "{\"alg\":\"HS256\",\"typ\":\"JWT\"}"
-#define GOOD_EXP "\"exp\":1772766100"
 
 static const struct {
     const char *header, *claims;
@@ -132,7 +91,7 @@ static void test_rows(void **state)
     for (size_t i = 0; i < ARRAY_COUNT(rows) * 3; i++) {
         size_t r = i / 3;
         struct auth_claims claims = { .user_id = 0 };
-        struct buf token = forge(rows[r].header, rows[r].claims, secret, EVP_sha256());
+        struct buf token = forge(rows[r].header, rows[r].claims, str_from(secret), EVP_sha256());
         enum auth_result result =
             auth_verify(keys, i % 3 ? cache : NULL, buf_str(&token), NOW_MS, &claims);
         if (result != rows[r].want || claims.user_id != rows[r].user_id ||
@@ -158,22 +117,23 @@ static void test_forged(void **state)
     struct buf token;
 
     (void)state;
-    token = forge(GOOD_HEADER, claims, other_secret, EVP_sha256());
+    token = forge(GOOD_HEADER, claims, str_from(other_secret), EVP_sha256());
     expect(keys, buf_str(&token), AUTH_SIGNATURE);
     buf_fini(&token);
-    token = forge(GOOD_HEADER, claims, "", EVP_sha256());
+    token = forge(GOOD_HEADER, claims, STR(""), EVP_sha256());
     expect(keys, buf_str(&token), AUTH_SIGNATURE);
     buf_fini(&token);
-    token = forge(GOOD_HEADER, claims, secret, EVP_sha512()); /* longer than it should be */
+    token =
+        forge(GOOD_HEADER, claims, str_from(secret), EVP_sha512()); /* longer than it should be */
     expect(keys, buf_str(&token), AUTH_SIGNATURE);
     buf_fini(&token);
-    token = forge(GOOD_HEADER, claims, secret, EVP_sha1());
+    token = forge(GOOD_HEADER, claims, str_from(secret), EVP_sha1());
     expect(keys, buf_str(&token), AUTH_SIGNATURE);
     buf_fini(&token);
-    token = forge("{\"alg\":\"none\"}", claims, secret, NULL);
+    token = forge("{\"alg\":\"none\"}", claims, str_from(secret), NULL);
     expect(keys, buf_str(&token), AUTH_MALFORMED);
     buf_fini(&token);
-    token = forge("{\"alg\":\"none\"}", claims, secret, NULL);
+    token = forge("{\"alg\":\"none\"}", claims, str_from(secret), NULL);
     buf_char(&token, 'A');
     expect(keys, buf_str(&token), AUTH_ALGORITHM);
     buf_fini(&token);
@@ -185,7 +145,8 @@ static void test_mutilated(void **state)
 {
     struct auth_keys *keys = new_keys();
     struct auth_cache *cache = auth_cache_new(16);
-    struct buf token = forge(GOOD_HEADER, "{\"sub\":\"42\"," GOOD_EXP "}", secret, EVP_sha256());
+    struct buf token =
+        forge(GOOD_HEADER, "{\"sub\":\"42\"," GOOD_EXP "}", str_from(secret), EVP_sha256());
     struct auth_claims claims;
 
     (void)state;
@@ -221,7 +182,7 @@ static void test_size(void **state)
         buf_char(&claims, 'x');
     buf_literal(&claims, "\"}");
     buf_char(&claims, '\0');
-    struct buf token = forge(GOOD_HEADER, claims.ptr, secret, EVP_sha256());
+    struct buf token = forge(GOOD_HEADER, claims.ptr, str_from(secret), EVP_sha256());
     assert_true(token.len <= AUTH_TOKEN_BYTES_MAX);
     expect(keys, buf_str(&token), AUTH_OK);
     buf_fini(&token);
@@ -231,7 +192,7 @@ static void test_size(void **state)
         buf_char(&claims, 'x');
     buf_literal(&claims, "\"}");
     buf_char(&claims, '\0');
-    token = forge(GOOD_HEADER, claims.ptr, secret, EVP_sha256());
+    token = forge(GOOD_HEADER, claims.ptr, str_from(secret), EVP_sha256());
     assert_true(token.len > AUTH_TOKEN_BYTES_MAX);
     expect(keys, buf_str(&token), AUTH_MALFORMED);
     buf_fini(&token);
