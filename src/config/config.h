@@ -18,7 +18,12 @@
 
 enum config_profile { CONFIG_LOCAL, CONFIG_TEST, CONFIG_PROD };
 enum config_durability { CONFIG_DURABILITY_GATE, CONFIG_DURABILITY_LEDGER };
-enum config_gateway { CONFIG_GATEWAY_UNSET, CONFIG_GATEWAY_NONE };
+enum config_gateway {
+    CONFIG_GATEWAY_UNSET,
+    CONFIG_GATEWAY_NONE,
+    CONFIG_GATEWAY_MOCK,
+    CONFIG_GATEWAY_HTTP,
+};
 
 struct config_address {
     char host[64]; /* numeric IPv4 or IPv6, without brackets; "" when not set */

@@ -145,7 +145,7 @@ static const struct {
     { { .words = { "--listen", "" } }, "listen must not be empty" },
     { { .words = { "--log", "xml" } }, "one of json text" },
     { { .words = { "--set", "users.external=maybe" } }, "on or off" },
-    { { .words = { "--set", "payment.gateway=mock" } }, "one of none" },
+    { { .words = { "--set", "payment.gateway=cash" } }, "one of none mock http, not \"cash\"" },
     { { .words = { "--set", "auth.secret=short" } }, "auth.secret must have 32 to 1024 bytes" },
     { { .words = { "--redis", "http://x" } }, "one of the schemes redis, rediss" },
     { { .words = { "--redis", "redis://" } }, "one of the schemes" },
@@ -269,7 +269,7 @@ static void test_values(void **state)
     assert_string_equal(config.auth_secret, "0123456789abcdef0123456789abcdef");
     assert_int_equal(config.threads, 7);
     assert_int_equal(config.log_format, LOG_JSON);
-    assert_int_equal(config.payment_gateway, CONFIG_GATEWAY_NONE);
+    assert_int_equal(config.payment_gateway, CONFIG_GATEWAY_MOCK);
     assert_int_equal(config.charge_max, 1000000000000);
     assert_true(config.users_external);
     config_fini(&config);
@@ -296,7 +296,7 @@ static void test_profiles(void **state)
     assert_int_equal(config_source(&config, CONFIG_log_format), CONFIG_FROM_PROFILE);
     assert_string_equal(config.shop_time_zone, "Europe/Berlin");
     assert_int_equal(config.log_format, LOG_TEXT);
-    assert_int_equal(config.payment_gateway, CONFIG_GATEWAY_NONE);
+    assert_int_equal(config.payment_gateway, CONFIG_GATEWAY_MOCK);
     assert_int_equal(config_stamp(&config, "nonsense", "UTC", &error), ERR_INVALID);
     assert_non_null(strstr(error.text, "the store's stamp: profile must be one of"));
     config_fini(&config);

@@ -9,7 +9,7 @@
 
 static const char *const names_profile[] = { "local", "test", "prod", NULL };
 static const char *const names_gate_reserve_durability[] = { "gate", "ledger", NULL };
-static const char *const names_payment_gateway[] = { "", "none", NULL };
+static const char *const names_payment_gateway[] = { "", "none", "mock", "http", NULL };
 static const char *const names_log_level[] = { "debug", "info", "warn", "error", NULL };
 static const char *const names_log_format[] = { "json", "text", NULL };
 

@@ -13,7 +13,9 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "core/breaker.h"
 #include "loop/loop.h"
+#include "metrics/metrics.h"
 
 struct gateway;
 struct gateway_client;
@@ -58,11 +60,21 @@ struct gateway_call {
     uint64_t started_ns;
 };
 
+struct gateway_stats {
+    uint64_t in_flight;
+    bool has_breaker; /* the rest is of it */
+    struct breaker_status breaker;
+};
+
 /* `done` is called for certain, at the latest after the gateway's time-out. */
 void gateway_start(struct gateway_client *client, struct gateway_call *call);
 /* The longest that a call can take. */
 uint64_t gateway_timeout_ms(const struct gateway *gateway);
 
-struct gateway_client *gateway_client_new(struct gateway *gateway, struct loop *loop) MUST_CHECK;
+struct gateway_stats gateway_stats(struct gateway *gateway); /* any thread */
+
+/* `metrics` of the loop's thread, or NULL. NULL without memory. */
+struct gateway_client *gateway_client_new(struct gateway *gateway, struct loop *loop,
+                                          struct metrics_slot *metrics) MUST_CHECK;
 struct gateway_client *gateway_client_free(struct gateway_client *client); /* nothing in flight */
 struct gateway *gateway_free(struct gateway *gateway);                     /* clients freed */

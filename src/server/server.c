@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "gate/gate_memory.h"
 #include "ops/ops.h"
+#include "server/server_gateway.h"
 #include "server/verb.h"
 #include "server/version.h"
 
@@ -181,7 +182,8 @@ static enum err open_shop(struct server *server, struct config_error *error)
 {
     struct coupon_set remembered = { 0 };
 
-    TRY(shop_init(&server->shop, server->config, server->ledger, server->gate));
+    TRY(shop_init(&server->shop, server->config, server->ledger, server->gate,
+                  server->gateway));
     gate_memory_remembered(server->gate, coupon_note, &remembered);
     enum err e = remembered.failed
                      ? ERR_NOMEM
@@ -213,6 +215,7 @@ enum err server_open(struct server *server, struct config *config, struct store 
     TRY(open_api(server));
     TRY(open_ledger(server, ret_error));
     TRY(open_gate(server, ret_error));
+    TRY(server_gateway_open(config, &server->gateway, ret_error));
     TRY(add_load_data(server, ret_error));
     TRY(open_shop(server, ret_error));
     return open_threads(server, ret_error);
@@ -237,6 +240,7 @@ void server_close(struct server *server)
     server->threads = mem_free(server->threads);
     shop_fini(&server->shop);
     server->gate = gate_memory_free(server->gate);
+    server->gateway = gateway_free(server->gateway);
     server->ledger = ledger_sqlite_free(server->ledger);
     api_fini(&server->api);
     api_fini(&server->ops_api);

@@ -52,6 +52,7 @@ struct server {
     struct metrics *metrics;
     struct ledger *ledger;
     struct gate *gate;
+    struct gateway *gateway; /* NULL: payment.gateway none */
     struct shop shop;
     struct api api;
     struct config ops_config; /* the config, but that metrics are public; of ops_api */

@@ -9,6 +9,7 @@
 
 #include "auth/auth.h"
 #include "base/clock.h"
+#include "server/server_gateway.h"
 
 PRINTF_LIKE(2, 3) static enum err refuse(struct config_error *error, const char *format, ...)
 {
@@ -199,16 +200,19 @@ static enum err prod_is_configured(const struct config *config, struct config_er
                       : "    # 32 bytes at least: openssl rand -hex 32 > /etc/doorbuster/secret\n"
                         "    auth.secret_file = /etc/doorbuster/secret\n",
                   gateway ? ""
-                          : "    # balances are charged by administrators\n"
+                          : "    # none: balances are charged by administrators; http: the shop's own\n"
+                            "    # gateway, with payment.http_url and payment.http_secret_file\n"
                             "    payment.gateway = none\n");
 }
 
 enum err store_may_serve(const struct store *store, const struct config *config,
                          struct config_error *ret_error)
 {
+    if (config->profile == CONFIG_PROD)
+        TRY(prod_is_configured(config, ret_error));
+    TRY(server_gateway_may_serve(config, ret_error));
     if (config->profile != CONFIG_PROD)
         return ERR_OK;
-    TRY(prod_is_configured(config, ret_error));
     if (!store->exists)
         return refuse(ret_error, "there is no store in %.300s yet: `doorbuster migrate` makes it",
                       store->directory);

@@ -8,9 +8,11 @@
 #include "shop/shop_internal.h"
 
 enum err shop_init(struct shop *shop, const struct config *config, struct ledger *ledger,
-                   struct gate *gate)
+                   struct gate *gate, struct gateway *gateway)
 {
-    *shop = (struct shop){ .config = config, .ledger = ledger, .gate = gate };
+    *shop = (struct shop){
+        .config = config, .ledger = ledger, .gate = gate, .gateway = gateway
+    };
     shop->catalog = catalog_new();
     shop->turns = shop_turns_new();
     if (shop->catalog && shop->turns)
@@ -104,7 +106,10 @@ enum err shop_loop_init(struct shop_loop *loop, struct shop *shop, struct loop *
     /* The gate first: what it grants in a turn goes to the ledger in the same turn. */
     loop->gate = gate_client_new(shop->gate, on);
     loop->ledger = ledger_client_new(shop->ledger, on);
-    if (!loop->ledger || !loop->gate || (sweeps && start_jobs(loop) != ERR_OK)) {
+    if (shop->gateway)
+        loop->gateway = gateway_client_new(shop->gateway, on, metrics);
+    if (!loop->ledger || !loop->gate || (shop->gateway && !loop->gateway) ||
+        (sweeps && start_jobs(loop) != ERR_OK)) {
         shop_loop_fini(loop);
         return ERR_NOMEM;
     }
@@ -135,5 +140,6 @@ void shop_loop_fini(struct shop_loop *loop)
     }
     loop->ledger = ledger_client_free(loop->ledger);
     loop->gate = gate_client_free(loop->gate);
+    loop->gateway = gateway_client_free(loop->gateway);
     id_set_fini(&loop->known_users);
 }

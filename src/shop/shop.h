@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "config/config.h"
 #include "gate/gate.h"
+#include "gateway/gateway.h"
 #include "ledger/ledger.h"
 #include "metrics/metrics.h"
 #include "shop/catalog.h"
@@ -18,6 +19,7 @@ struct shop {
     const struct config *config;
     struct ledger *ledger;
     struct gate *gate;
+    struct gateway *gateway; /* NULL: payment.gateway none */
     struct catalog *catalog;
     struct shop_turns *turns; /* administration goes one change at a time */
     /* Looked at every ten seconds by the first loop (invariants.c); anything but 0 is an alarm. */
@@ -26,9 +28,9 @@ struct shop {
 
 struct shop_loop; /* below */
 
-/* ERR_NOMEM. `config`, `ledger` and `gate` stay the caller's. */
+/* ERR_NOMEM. What is passed in stays the caller's; `gateway` may be NULL. */
 enum err shop_init(struct shop *shop, const struct config *config, struct ledger *ledger,
-                   struct gate *gate) MUST_CHECK;
+                   struct gate *gate, struct gateway *gateway) MUST_CHECK;
 void shop_fini(struct shop *shop);
 /*
  * Fills the catalogue and opens the gate of every coupon that has not ended, and of those ended
@@ -216,6 +218,7 @@ struct shop_loop {
     struct loop *loop;
     struct ledger_client *ledger;
     struct gate_client *gate;
+    struct gateway_client *gateway; /* NULL without a gateway */
     struct metrics_slot *metrics;
     struct id_set known_users;
     struct list lookups; /* users being looked up, see users_known.c */
