@@ -78,6 +78,27 @@ enum err loop_timer_start(struct loop *loop, struct loop_timer *timer,
                           uint64_t after_ms) MUST_CHECK;
 void loop_timer_stop(struct loop_timer *timer); /* `run` will not be called; not running: no-op */
 
+/* ---- somebody else's descriptor: a library's connection ---- */
+
+enum { LOOP_POLL_READ = 1, LOOP_POLL_WRITE = 2 };
+
+/*
+ * Watches a descriptor that a library reads and writes. Level-triggered: `run` is called again and
+ * again while there is something to do. `events` are those that were asked for and have come; after
+ * an error or a hang-up all that were asked for, so that reading or writing tells. Stopped before
+ * the descriptor is closed; one watcher per descriptor.
+ */
+struct loop_poll {
+    void *impl; /* private; NULL while not watching */
+    struct loop *loop;
+    int fd;
+    void (*run)(struct loop_poll *poll, int events);
+};
+/* `events`: any of LOOP_POLL_*; again: others from now on. ERR_NOMEM; ERR_UNAVAILABLE: not a
+ * descriptor that can be watched, or there are none in this implementation. */
+enum err loop_poll_start(struct loop *loop, struct loop_poll *poll, int events) MUST_CHECK;
+void loop_poll_stop(struct loop_poll *poll); /* `run` will not be called; not watching: no-op */
+
 /* ---- network: TCP over IPv4 and IPv6 ---- */
 
 struct loop_addr {

@@ -200,6 +200,19 @@ enum err loop_work_start(struct loop *loop, struct loop_work *work)
     return ERR_OK;
 }
 
+/* ---- descriptors: real ones, and time here is not ---- */
+
+enum err loop_poll_start(struct loop *loop, struct loop_poll *poll, int events)
+{
+    (void)loop, (void)poll, (void)events;
+    return ERR_UNAVAILABLE;
+}
+
+void loop_poll_stop(struct loop_poll *poll)
+{
+    (void)poll;
+}
+
 /* ---- timers ---- */
 
 /* Behind those due at the same moment, as libuv does it. */

@@ -225,12 +225,126 @@ static void test_two_listeners_share_a_port(void **state)
     loop_free(loop);
 }
 
+/* ---- descriptors of a library ---- */
+
+static struct loop_poll watched;
+static struct loop_timer patience;
+static int pair[2], seen_events[8], seen_count;
+
+static void hear(struct loop_poll *poll, int events)
+{
+    char byte;
+
+    assert_ptr_equal(poll, &watched);
+    assert_true(seen_count < (int)ARRAY_COUNT(seen_events));
+    seen_events[seen_count++] = events;
+    switch (seen_count) {
+    case 1: /* writable: asks for the other */
+        assert_int_equal(loop_poll_start(loop, poll, LOOP_POLL_READ), ERR_OK);
+        assert_int_equal(write(pair[1], "x", 1), 1);
+        break;
+    case 2: /* readable, and left so: told again */
+        break;
+    case 3:
+        assert_int_equal(read(poll->fd, &byte, 1), 1);
+        close(pair[1]);
+        break;
+    case 4: /* the peer hung up, and still has when nobody cares */
+        break;
+    default:
+        loop_poll_stop(poll);
+        loop_poll_stop(poll);
+        loop_stop(loop);
+    }
+}
+
+static void be_patient(struct loop_timer *timer)
+{
+    (void)timer;
+    loop_stop(loop);
+}
+
+static void test_watched_descriptor(void **state)
+{
+    static const int wanted[] = { LOOP_POLL_WRITE, LOOP_POLL_READ, LOOP_POLL_READ, LOOP_POLL_READ,
+                                  LOOP_POLL_READ };
+
+    (void)state;
+    loop = loop_new();
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+    watched = (struct loop_poll){ .fd = pair[0], .run = hear };
+    seen_count = 0;
+    assert_int_equal(loop_poll_start(loop, &watched, LOOP_POLL_WRITE), ERR_OK);
+    loop_run(loop);
+    assert_int_equal(seen_count, ARRAY_COUNT(wanted));
+    assert_memory_equal(seen_events, wanted, sizeof wanted);
+    /* stopped is stopped, and the number may be watched again at once */
+    assert_int_equal(loop_poll_start(loop, &watched, LOOP_POLL_READ), ERR_OK);
+    loop_poll_stop(&watched);
+    assert_int_equal(loop_poll_start(loop, &watched, LOOP_POLL_READ), ERR_OK);
+    loop_poll_stop(&watched);
+    patience.run = be_patient;
+    assert_int_equal(loop_timer_start(loop, &patience, 20), ERR_OK);
+    loop_run(loop);
+    assert_int_equal(seen_count, ARRAY_COUNT(wanted));
+    close(pair[0]);
+    loop_free(loop);
+    assert_int_equal(mem_live_count(), 0);
+}
+
+/* A connection that is refused is an error and a hang-up at once: reading tells, again and again.
+ */
+static void test_watched_error(void **state)
+{
+    struct loop_addr nobody;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    int probe = socket(AF_INET, SOCK_STREAM, 0);
+    socklen_t n = sizeof nobody;
+
+    (void)state;
+    loop = loop_new();
+    assert_int_equal(loop_addr_parse(STR("127.0.0.1"), 0, &nobody), ERR_OK);
+    assert_int_equal(bind(probe, &nobody.any, loop_addr_bytes(&nobody)), 0);
+    assert_int_equal(getsockname(probe, &nobody.any, &n), 0);
+    close(probe);
+    assert_int_equal(connect(fd, &nobody.any, loop_addr_bytes(&nobody)), -1);
+    watched = (struct loop_poll){ .fd = fd, .run = hear };
+    seen_count = 3; /* as hear() does after a hang-up */
+    assert_int_equal(loop_poll_start(loop, &watched, LOOP_POLL_READ | LOOP_POLL_WRITE), ERR_OK);
+    loop_run(loop);
+    assert_int_equal(seen_events[3], LOOP_POLL_READ | LOOP_POLL_WRITE);
+    assert_int_equal(seen_events[4], LOOP_POLL_READ | LOOP_POLL_WRITE);
+    close(fd);
+    loop_free(loop);
+    assert_int_equal(mem_live_count(), 0);
+}
+
+static void test_not_watchable(void **state)
+{
+    FILE *file = tmpfile();
+
+    (void)state;
+    loop = loop_new();
+    watched = (struct loop_poll){ .fd = fileno(file), .run = hear };
+    assert_int_equal(loop_poll_start(loop, &watched, LOOP_POLL_READ), ERR_UNAVAILABLE);
+    assert_null(watched.impl);
+    mem_fault_set(0);
+    assert_int_equal(loop_poll_start(loop, &watched, LOOP_POLL_READ), ERR_NOMEM);
+    mem_fault_set(-1);
+    assert_null(watched.impl);
+    fclose(file);
+    loop_free(loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mailbox),
         cmocka_unit_test(test_out_of_descriptors),
         cmocka_unit_test(test_two_listeners_share_a_port),
+        cmocka_unit_test(test_watched_descriptor),
+        cmocka_unit_test(test_watched_error),
+        cmocka_unit_test(test_not_watchable),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
