@@ -134,6 +134,11 @@ void metrics_observe(struct metrics_slot *slot, enum metric id, uint64_t value)
     observe(slot->histogram[id], MIN(bucket, (size_t)METRICS_BUCKETS), value);
 }
 
+void metrics_breaker(struct metrics_slot *slot, enum metrics_breaker name, bool failed, uint64_t ns)
+{
+    observe(&slot->breaker[name][failed], bucket_of_ns(ns), ns);
+}
+
 enum metrics_result metrics_result_of(int status)
 {
     return status >= 500   ? METRICS_SERVER_ERROR

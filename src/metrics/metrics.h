@@ -40,6 +40,9 @@ enum metrics_outcome {
     METRICS_OUTCOME_COUNT,
 };
 
+/* A back end that is behind a circuit breaker: the label `name`. */
+enum metrics_breaker { METRICS_BREAKER_GATEWAY, METRICS_BREAKER_COUNT };
+
 /* Index = the number given to metrics_http(). Strings are borrowed for good. */
 struct metrics_route {
     const char *method, *uri; /* "POST", "/api/coupons/{id}/issue" */
@@ -60,7 +63,8 @@ struct metrics_route_slot;
 struct metrics_slot {
     _Alignas(128) _Atomic uint64_t value[METRIC_COUNT]; /* LEVEL: two's complement */
     _Atomic uint64_t coupon[METRICS_OPERATION_COUNT][METRICS_OUTCOME_COUNT];
-    struct metrics_histogram *histogram[METRIC_COUNT]; /* NULL where the row is none */
+    struct metrics_histogram *histogram[METRIC_COUNT];          /* NULL where the row is none */
+    struct metrics_histogram breaker[METRICS_BREAKER_COUNT][2]; /* successful, failed */
     struct metrics_route_slot *route;
     size_t route_count;
     void *block; /* what was allocated */
@@ -109,6 +113,9 @@ static inline void metrics_coupon(struct metrics_slot *slot, enum metrics_operat
 void metrics_observe_ns(struct metrics_slot *slot, enum metric id, uint64_t ns);
 /* SIZES */
 void metrics_observe(struct metrics_slot *slot, enum metric id, uint64_t value);
+/* One call that a breaker let through. */
+void metrics_breaker(struct metrics_slot *slot, enum metrics_breaker name, bool failed,
+                     uint64_t ns);
 /* One request answered: both HTTP families. A route out of range counts as unmatched. */
 void metrics_http(struct metrics_slot *slot, size_t route, int status, uint64_t ns);
 
@@ -124,12 +131,15 @@ struct metrics_writer;
 void metrics_source(struct metrics *metrics, enum metric id,
                     void (*read)(void *context, struct metrics_writer *writer), void *context);
 void metrics_sample(struct metrics_writer *writer, struct str label_value, double value);
+/* Of a row with several labels: `labels` are as they are printed, `name="gateway",state="open"`. */
+void metrics_sample_labels(struct metrics_writer *writer, struct str labels, double value);
 void metrics_sample_int(struct metrics_writer *writer, struct str label_value, int64_t value);
 
 /* Append the exposition. Any thread. */
 void metrics_render(struct metrics *metrics, enum metrics_format format, struct buf *buf);
 /* By an Accept field's value, which may be empty. */
 enum metrics_format metrics_negotiate(struct str accept);
+const char *metrics_breaker_name(enum metrics_breaker name);
 const char *metrics_content_type(enum metrics_format format);
 /* docs/metrics.md */
 void metrics_markdown(struct buf *buf);

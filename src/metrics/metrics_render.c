@@ -26,6 +26,13 @@ static const char *const outcome_names[METRICS_OUTCOME_COUNT] = {
     "ended",  "closed",   "overloaded", "unavailable", "invalid",
 };
 
+static const char *const breaker_names[METRICS_BREAKER_COUNT] = { "gateway" };
+
+const char *metrics_breaker_name(enum metrics_breaker name)
+{
+    return breaker_names[name];
+}
+
 const char *metrics_outcome_name(enum metrics_outcome outcome)
 {
     return outcome_names[outcome];
@@ -71,6 +78,7 @@ const char *metrics_type_name(const struct metrics_row *row)
     case METRICS_KIND_SECONDS:
     case METRICS_KIND_SIZES:
     case METRICS_KIND_HTTP_SECONDS:
+    case METRICS_KIND_BREAKER_SECONDS:
         return "histogram";
     default:
         return metrics_is_counter(row) ? "counter" : "gauge";
@@ -262,6 +270,25 @@ static void render_coupons(struct render *render, enum metric id)
         }
 }
 
+/* A breaker that was never asked has no series. */
+static void render_breakers(struct render *render, enum metric id)
+{
+    static const char *const kinds[2] = { "successful", "failed" };
+    CLEANUP(buf_fini) struct buf labels = { 0 };
+
+    for (size_t name = 0; name < METRICS_BREAKER_COUNT; name++) {
+        struct total total[2] = { { .sum = 0 }, { .sum = 0 } };
+        for (size_t i = 0; i < render->metrics->slot_count; i++)
+            for (size_t failed = 0; failed < 2; failed++)
+                add_histogram(&total[failed], &render->metrics->slots[i]->breaker[name][failed]);
+        for (size_t failed = 0; failed < 2 && total[0].count + total[1].count > 0; failed++) {
+            buf_reset(&labels);
+            buf_printf(&labels, "name=\"%s\",kind=\"%s\"", breaker_names[name], kinds[failed]);
+            append_histogram(render->buf, &metrics_rows[id], buf_str(&labels), &total[failed]);
+        }
+    }
+}
+
 static void start_sample(struct metrics_writer *writer, struct str label_value)
 {
     append(writer->buf, writer->row->name);
@@ -278,6 +305,16 @@ static void start_sample(struct metrics_writer *writer, struct str label_value)
 void metrics_sample(struct metrics_writer *writer, struct str label_value, double value)
 {
     start_sample(writer, label_value);
+    append_double(writer->buf, value);
+    buf_char(writer->buf, '\n');
+}
+
+void metrics_sample_labels(struct metrics_writer *writer, struct str labels, double value)
+{
+    append(writer->buf, writer->row->name);
+    buf_char(writer->buf, '{');
+    buf_str_append(writer->buf, labels);
+    append(writer->buf, "} ");
     append_double(writer->buf, value);
     buf_char(writer->buf, '\n');
 }
@@ -328,6 +365,9 @@ static void render_row(struct render *render, enum metric id)
         break;
     case METRICS_KIND_COUPON:
         render_coupons(render, id);
+        break;
+    case METRICS_KIND_BREAKER_SECONDS:
+        render_breakers(render, id);
         break;
     case METRICS_KIND_HTTP_COUNTER:
         render_http_counter(render, id);

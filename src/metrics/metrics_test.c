@@ -135,6 +135,35 @@ static void test_histogram_text(void **state)
     metrics_free(metrics);
 }
 
+static void breaker_state_read(void *context, struct metrics_writer *writer)
+{
+    (void)context;
+    metrics_sample_labels(writer, STR("name=\"gateway\",state=\"open\""), 1);
+}
+
+static void test_breakers(void **state)
+{
+    struct metrics *metrics = new_metrics(2);
+
+    (void)state;
+    struct buf text = render(metrics, METRICS_PROMETHEUS);
+    expect_line(&text, "# TYPE resilience4j_circuitbreaker_calls_seconds histogram");
+    assert_null(strstr(text.ptr, "resilience4j_circuitbreaker_calls_seconds_count"));
+    buf_fini(&text);
+    metrics_source(metrics, METRIC_breaker_state, breaker_state_read, NULL);
+    metrics_breaker(metrics_slot(metrics, 0), METRICS_BREAKER_GATEWAY, true, 700000);
+    metrics_breaker(metrics_slot(metrics, 1), METRICS_BREAKER_GATEWAY, true, 700000);
+    text = render(metrics, METRICS_PROMETHEUS);
+    expect_line(&text, "resilience4j_circuitbreaker_state{name=\"gateway\",state=\"open\"} 1");
+#define CALLS(suffix) "resilience4j_circuitbreaker_calls_seconds_" suffix "{name=\"gateway\",kind="
+    expect_line(&text, CALLS("count") "\"successful\"} 0");
+    expect_line(&text, CALLS("count") "\"failed\"} 2");
+    expect_line(&text, CALLS("bucket") "\"failed\",le=\"0.001\"} 2");
+    expect_line(&text, CALLS("sum") "\"failed\"} 0.001400000");
+    buf_fini(&text);
+    metrics_free(metrics);
+}
+
 #define ISSUE_LABELS "method=\"POST\",uri=\"/api/coupons/{id}/issue\""
 
 static void test_http(void **state)
@@ -392,12 +421,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sums),           cmocka_unit_test(test_buckets),
-        cmocka_unit_test(test_histogram_text), cmocka_unit_test(test_http),
-        cmocka_unit_test(test_sources),        cmocka_unit_test(test_process),
-        cmocka_unit_test(test_openmetrics),    cmocka_unit_test(test_negotiate),
-        cmocka_unit_test(test_help),           cmocka_unit_test(test_markdown),
-        cmocka_unit_test(test_series),         cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_histogram_text), cmocka_unit_test(test_breakers),
+        cmocka_unit_test(test_http),           cmocka_unit_test(test_sources),
+        cmocka_unit_test(test_process),        cmocka_unit_test(test_openmetrics),
+        cmocka_unit_test(test_negotiate),      cmocka_unit_test(test_help),
+        cmocka_unit_test(test_markdown),       cmocka_unit_test(test_series),
+        cmocka_unit_test(test_no_memory),      cmocka_unit_test(test_threads),
     };
 
     return cmocka_run_group_tests_name("metrics", tests, NULL, NULL);

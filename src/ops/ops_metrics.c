@@ -111,6 +111,70 @@ static void ledger_oldest_read(void *context, struct metrics_writer *writer)
     metrics_sample(writer, STR(""), (double)ledger_stats(api->shop->ledger).oldest_wait_ms / 1000);
 }
 
+/* ---- the gateway and its breaker ---- */
+
+static bool breaker_of(const struct api *api, struct breaker_status *ret_status)
+{
+    struct gateway *gateway = api->shop->gateway;
+    struct gateway_stats stats = gateway ? gateway_stats(gateway) : (struct gateway_stats){ 0 };
+
+    *ret_status = stats.breaker;
+    return stats.has_breaker;
+}
+
+static struct str breaker_label(void)
+{
+    return str_from(metrics_breaker_name(METRICS_BREAKER_GATEWAY));
+}
+
+static void breaker_state_read(void *context, struct metrics_writer *writer)
+{
+    struct breaker_status status;
+    CLEANUP(buf_fini) struct buf labels = { 0 };
+
+    if (!breaker_of(context, &status))
+        return;
+    for (int i = 0; i < BREAKER_STATE_COUNT; i++) {
+        buf_reset(&labels);
+        buf_printf(&labels, "name=\"%s\",state=\"%s\"",
+                   metrics_breaker_name(METRICS_BREAKER_GATEWAY),
+                   breaker_state_name((enum breaker_state)i));
+        metrics_sample_labels(writer, buf_str(&labels), status.state == (enum breaker_state)i);
+    }
+}
+
+static void breaker_failure_rate_read(void *context, struct metrics_writer *writer)
+{
+    struct breaker_status status;
+
+    if (breaker_of(context, &status))
+        metrics_sample(writer, breaker_label(), status.failed_percent);
+}
+
+static void breaker_slow_rate_read(void *context, struct metrics_writer *writer)
+{
+    struct breaker_status status;
+
+    if (breaker_of(context, &status))
+        metrics_sample(writer, breaker_label(), status.slow_percent);
+}
+
+static void breaker_refused_read(void *context, struct metrics_writer *writer)
+{
+    struct breaker_status status;
+
+    if (breaker_of(context, &status))
+        metrics_sample_int(writer, breaker_label(), (int64_t)status.not_permitted);
+}
+
+static void gateway_in_flight_read(void *context, struct metrics_writer *writer)
+{
+    const struct api *api = context;
+
+    if (api->shop->gateway)
+        metrics_sample_int(writer, STR(""), (int64_t)gateway_stats(api->shop->gateway).in_flight);
+}
+
 static void over_issued_read(void *context, struct metrics_writer *writer)
 {
     const struct api *api = context;
@@ -173,6 +237,11 @@ void ops_metrics_register(struct api *api)
         { METRIC_journal_failures, journal_failures_read },
         { METRIC_ledger_queue, ledger_queue_read },
         { METRIC_ledger_oldest, ledger_oldest_read },
+        { METRIC_breaker_state, breaker_state_read },
+        { METRIC_breaker_failure_rate, breaker_failure_rate_read },
+        { METRIC_breaker_slow_rate, breaker_slow_rate_read },
+        { METRIC_breaker_refused, breaker_refused_read },
+        { METRIC_gateway_in_flight, gateway_in_flight_read },
         { METRIC_over_issued, over_issued_read },
         { METRIC_gate_minus_sql, gate_minus_sql_read },
     };
