@@ -45,8 +45,9 @@ struct auth_source {
     struct str jwks;   /* RFC 7517; keys of other kinds or uses are left out */
 };
 
-/* The rest of a sentence whose beginning names the file: "holds no public key". */
+/* The rest of a sentence whose beginning names where it is `from`: "holds no public key". */
 struct auth_error {
+    enum { AUTH_FROM_SECRET, AUTH_FROM_PEM, AUTH_FROM_JWKS } from;
     char text[200];
 };
 

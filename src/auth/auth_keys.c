@@ -68,10 +68,13 @@ DEFINE_CLEANUP(struct auth_key_set, auth_key_set_free)
 static enum err set_fill(struct auth_key_set *set, const struct auth_source *source,
                          struct auth_error *error)
 {
+    error->from = AUTH_FROM_SECRET;
     if (source->secret.ptr)
         TRY(auth_key_set_add_secret(set, source->secret, error));
+    error->from = AUTH_FROM_PEM;
     if (source->pem.ptr)
         TRY(auth_key_set_add_pem(set, source->pem, error));
+    error->from = AUTH_FROM_JWKS;
     if (source->jwks.ptr)
         TRY(auth_key_set_add_jwks(set, source->jwks, error));
     return set->count > 0 ? ERR_OK : auth_refuse(error, "no key is given");

@@ -35,7 +35,7 @@ static struct auth_keys *keys_of(struct str secret_text, struct str pem, struct 
 {
     struct auth_source source = { secret_text, pem, jwks };
     struct auth_keys *keys = NULL;
-    struct auth_error error = { "no memory" };
+    struct auth_error error = { .text = "no memory" };
 
     if (auth_keys_open(&source, 0, &keys, &error) != ERR_OK)
         fail_msg("%s", error.text);
@@ -241,7 +241,7 @@ static void refuse(struct str secret_text, struct str pem, struct str jwks, cons
 {
     struct auth_source source = { secret_text, pem, jwks };
     struct auth_keys *keys = NULL;
-    struct auth_error error = { "" };
+    struct auth_error error = { .text = "" };
 
     if (auth_keys_open(&source, 0, &keys, &error) != ERR_INVALID)
         fail_msg("not refused: %s", why);

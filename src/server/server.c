@@ -31,15 +31,11 @@ PRINTF_LIKE(2, 3) static enum err refuse(struct config_error *error, const char 
 
 static enum err open_keys(struct server *server, struct config_error *error)
 {
-    CLEANUP(buf_fini) struct buf secret = { 0 };
-
     if (server->config->profile != CONFIG_PROD)
         return ERR_OK;
-    TRY(store_read_secret(server->config, &secret, error));
-    enum err e = auth_keys_new(buf_str(&secret), server->config->auth_leeway_ms, &server->keys);
-    if (secret.len)
-        explicit_bzero(secret.ptr, secret.len);
-    return e == ERR_INVALID ? refuse(error, "the key of tokens is not usable") : e;
+    TRY(key_files_open(server->config, &server->key_files, error));
+    server->api.keys = key_files_keys(server->key_files);
+    return ERR_OK;
 }
 
 /* The operations port serves the first table of the main one, so that both count alike. */
@@ -52,7 +48,6 @@ static enum err open_api(struct server *server)
 
     server->api.config = server->config;
     server->api.shop = &server->shop;
-    server->api.keys = server->keys;
     TRY(api_init(&server->api, tables));
     routes = api_metric_routes(&server->api, &count);
     server->metrics =
@@ -245,5 +240,5 @@ void server_close(struct server *server)
     api_fini(&server->api);
     api_fini(&server->ops_api);
     server->metrics = metrics_free(server->metrics);
-    server->keys = auth_keys_free(server->keys);
+    server->key_files = key_files_free(server->key_files);
 }

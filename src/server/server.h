@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "api/api.h"
+#include "server/key_files.h"
 #include "server/store.h"
 
 enum { SERVER_URL_BYTES = LOCK_URL_BYTES };
@@ -48,7 +49,7 @@ struct server_thread {
 struct server {
     const struct config *config;
     struct store *store;
-    struct auth_keys *keys; /* NULL but in prod */
+    struct key_files *key_files; /* NULL but in prod */
     struct metrics *metrics;
     struct ledger *ledger;
     struct gate *gate;

@@ -137,12 +137,14 @@ enum err server_thread_init(struct server_thread *thread, struct server *server,
     thread->has_shop = true;
     thread->api =
         (struct api_loop){ .api = &server->api, .shop = &thread->shop, .metrics = metrics };
-    if (server->keys) {
+    if (server->api.keys) {
         thread->api.auth_cache = auth_cache_new((size_t)server->config->auth_cache_max);
         if (!thread->api.auth_cache)
             return ERR_NOMEM;
     }
     TRY(ports_open(thread, first, ret_error));
+    if (first && server->key_files)
+        TRY(key_files_watch(server->key_files, thread->loop));
     return server_gauge_new(thread, &thread->gauge);
 }
 
@@ -159,6 +161,8 @@ static void ports_close(struct server_thread *thread)
 void server_thread_fini(struct server_thread *thread)
 {
     thread->gauge = server_gauge_free(thread->gauge);
+    if (thread == thread->server->threads)
+        key_files_stop(thread->server->key_files);
     ports_close(thread);
     thread->main.http = http_server_free(thread->main.http);
     thread->ops.http = http_server_free(thread->ops.http);
@@ -240,6 +244,8 @@ static void settle_look(struct server_thread *thread)
 {
     if (shop_loop_is_idle(&thread->shop)) {
         server_gauge_stop(thread->gauge);
+        if (thread == thread->server->threads)
+            key_files_stop(thread->server->key_files);
         step_take(thread, SERVER_THREAD_SETTLED);
     } else if (loop_timer_start(thread->loop, &thread->settle_again, SETTLE_AGAIN_MS) != ERR_OK) {
         LOG(LOG_ERROR, "no memory to wait for the rows");

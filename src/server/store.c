@@ -9,6 +9,7 @@
 
 #include "auth/auth.h"
 #include "base/clock.h"
+#include "server/key_files.h"
 #include "server/server_gateway.h"
 
 PRINTF_LIKE(2, 3) static enum err refuse(struct config_error *error, const char *format, ...)
@@ -186,7 +187,7 @@ enum err store_read_secret(const struct config *config, struct buf *out,
 
 static enum err prod_is_configured(const struct config *config, struct config_error *error)
 {
-    bool key = config->auth_secret[0] || config->auth_secret_file[0];
+    bool key = key_files_any(config);
     bool gateway = config->payment_gateway != CONFIG_GATEWAY_UNSET;
 
     if (key && gateway)
@@ -198,6 +199,7 @@ static enum err prod_is_configured(const struct config *config, struct config_er
                   gateway ? "" : "a payment gateway",
                   key ? ""
                       : "    # 32 bytes at least: openssl rand -hex 32 > /etc/doorbuster/secret\n"
+                        "    # (or auth.public_key_file, or auth.jwks_file, where others sign)\n"
                         "    auth.secret_file = /etc/doorbuster/secret\n",
                   gateway ? ""
                           : "    # none: balances are charged by administrators; http: the shop's own\n"

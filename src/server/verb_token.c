@@ -43,6 +43,11 @@ static int token(const struct verb *verb, struct config *config)
     if (ttl && (config_parse_duration(str_from(ttl), &ttl_ms) != ERR_OK || ttl_ms < 1000))
         return verb_fail(VERB_USAGE, "--ttl is a time of at least 1s, such as 15m, not \"%.40s\"",
                          ttl);
+    bool public = config->auth_public_key_file[0] || config->auth_jwks_file[0];
+    if (!config->auth_secret[0] && !config->auth_secret_file[0] && public)
+        return verb_fail(VERB_FAILED, "with public keys alone nothing can be signed: take a token "
+                                      "of whoever holds the private key, or add auth.secret_file "
+                                      "to the server's configuration (HS256)");
     if (!config->auth_secret[0] && !config->auth_secret_file[0])
         return verb_fail(VERB_FAILED, "there is no key to sign with: give the server's "
                                       "configuration with --config FILE, or "
