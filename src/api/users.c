@@ -178,7 +178,7 @@ void users_charge(struct api_call *call)
         return;
     self->call = call;
     self->key.user_id = call->ids[0];
-    self->key.operation = STR("POST /api/users/{userId}/balance/charge");
+    self->key.operation = LEDGER_OPERATION_CHARGE;
     self->key.key = call->key;
     json_fingerprint_int(&print, STR("userId"), call->ids[0]);
     json_fingerprint_object(&print, &charge_body_json, body);

@@ -129,10 +129,14 @@ static char *put_date(char *out, int64_t days)
     return put_digits(out, day, 2);
 }
 
+int64_t clock_day(int64_t wall_ms)
+{
+    return floor_div(wall_ms + (int64_t)clock_zone_offset_s(wall_ms) * MS_PER_S, MS_PER_DAY);
+}
+
 size_t clock_format_date(int64_t wall_ms, char out[CLOCK_DATE_BYTES])
 {
-    int64_t local_ms = wall_ms + (int64_t)clock_zone_offset_s(wall_ms) * MS_PER_S;
-    char *end = put_date(out, floor_div(local_ms, MS_PER_DAY));
+    char *end = put_date(out, clock_day(wall_ms));
 
     *end = '\0';
     return (size_t)(end - out);

@@ -24,6 +24,8 @@ int64_t clock_offset_ms(void);
 enum err clock_set_zone(const char *name) MUST_CHECK;
 /* Seconds east of UTC that hold at `wall_ms` in the zone. */
 int32_t clock_zone_offset_s(int64_t wall_ms);
+/* The zone's calendar day, as days since 1970-01-01. */
+int64_t clock_day(int64_t wall_ms);
 
 enum { CLOCK_RFC3339_BYTES = 32, CLOCK_DATE_BYTES = 12 };
 /* "2026-03-06T12:00:00.123+09:00" into `out`; returns its length. Years 0000..9999. */

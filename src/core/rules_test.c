@@ -136,8 +136,9 @@ static void test_wallet(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         int64_t now = -1;
-        assert_int_equal(wallet_charge(rows[i].balance, rows[i].amount, rows[i].amount_max, &now),
-                         rows[i].outcome);
+        assert_int_equal(
+            wallet_charge(rows[i].balance, 0, rows[i].amount, rows[i].amount_max, &now),
+            rows[i].outcome);
         assert_int_equal(now, rows[i].now);
     }
 }

@@ -55,6 +55,25 @@ enum err ledger_scan_rows(struct ledger *ledger, struct ledger_scan *scan)
     return ledger->backend->scan_rows(ledger, scan);
 }
 
+enum err ledger_scan_sales(struct ledger *ledger, int64_t from_day,
+                           bool (*each)(void *context, const struct ledger_sale *sale),
+                           void *context)
+{
+    return ledger->backend->scan_sales(ledger, from_day, each, context);
+}
+
+enum err ledger_scan_boards(struct ledger *ledger, int64_t from_day, int64_t to_day,
+                            bool (*each)(void *context, const struct ledger_board *board),
+                            void *context)
+{
+    return ledger->backend->scan_boards(ledger, from_day, to_day, each, context);
+}
+
+void ledger_watch_set(struct ledger *ledger, struct ledger_watch *watch)
+{
+    ledger->watch = watch;
+}
+
 struct ledger_stats ledger_stats(struct ledger *ledger)
 {
     return ledger->backend->stats(ledger);

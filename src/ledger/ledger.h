@@ -18,6 +18,7 @@
 #include "base/list.h"
 #include "core/coupon.h"
 #include "core/wallet.h"
+#include "ledger/ledger_shop.h"
 #include "loop/loop.h"
 
 struct ledger;
@@ -32,6 +33,16 @@ enum ledger_op {
     LEDGER_COUPON_CHANGE, /* settings */
     LEDGER_COUPON_EPOCH,  /* raise the epoch */
     LEDGER_USERS_CREATE,
+    LEDGER_PRODUCT_CREATE,
+    LEDGER_PRODUCT_CHANGE,
+    LEDGER_CART_CHANGE,
+    LEDGER_ORDER_CREATE,
+    LEDGER_ORDER_PAY,
+    LEDGER_ORDER_CANCEL,
+    LEDGER_ORDER_IMPORT,
+    LEDGER_ATTEMPT_CLAIM,
+    LEDGER_ATTEMPT_SETTLE,
+    LEDGER_BOARDS_STORE,
     LEDGER_CLOCK_SET,     /* profile test */
     LEDGER_LOAD_DATA_SET, /* how far the load-test data set is */
     LEDGER_FORGET,        /* bytes of answers kept for long enough; keys stay */
@@ -54,13 +65,18 @@ struct ledger_place {
 
 struct ledger_charge {
     int64_t user_id, amount, amount_max;
+    bool gateway; /* is asked first */
 
     enum ledger_charge_outcome {
         LEDGER_CHARGE_OK,
         LEDGER_CHARGE_NO_USER,
         LEDGER_CHARGE_INVALID_AMOUNT,
+        LEDGER_CHARGE_HELD,    /* an attempt is open, `attempt` says which: ask the gateway */
+        LEDGER_CHARGE_BUSY,    /* the same charge is being made: submit again a little later */
+        LEDGER_CHARGE_REFUSED, /* replay: by the gateway */
     } outcome;
     int64_t balance, charged_at_ms;
+    struct ledger_attempt attempt;
 };
 
 struct ledger_coupon_create {
@@ -114,8 +130,8 @@ enum ledger_load_data { LEDGER_LOAD_DATA_NONE, LEDGER_LOAD_DATA_STARTED, LEDGER_
 /* Idempotency: unique per user and operation, stored in the transaction of its effect. */
 struct ledger_key {
     int64_t user_id;
-    struct str operation; /* method and route template */
-    struct str key;       /* 1..100 bytes */
+    enum ledger_operation operation; /* method and route template */
+    struct str key;                  /* 1..100 characters */
     uint8_t fingerprint[16];
 };
 
@@ -123,14 +139,16 @@ enum ledger_key_outcome {
     LEDGER_KEY_FRESH,  /* decided now */
     LEDGER_KEY_REPLAY, /* done before: `answer` and `status` are the stored ones */
     LEDGER_KEY_REUSED, /* the key was used with another fingerprint: nothing was done */
+    /* The first one of that key is still asking the gateway; the outcome says BUSY, too. */
+    LEDGER_KEY_RUNNING,
 };
 
 struct ledger_command {
     void (*done)(struct ledger_command *command);
     enum ledger_op op;
-    /* None: NULL. Borrowed until `done`. With a key, `render` is called on the ledger's thread,
-     * after the decision: it appends the answer and returns its status, or 0 for an outcome that
-     * is not kept (a refusal is decided afresh next time). */
+    /* None: NULL. Borrowed until `done`. `render` is called on the ledger's thread, after the
+     * decision: it appends the answer and returns its status, or 0 for an outcome that is not kept
+     * (a refusal is decided afresh next time). NULL without a key: nothing is rendered. */
     const struct ledger_key *key;
     unsigned (*render)(const struct ledger_command *command, struct buf *answer);
 
@@ -147,6 +165,16 @@ struct ledger_command {
         struct ledger_coupon_change coupon_change;
         struct ledger_coupon_epoch coupon_epoch;
         struct ledger_users_create users_create;
+        struct ledger_product_create product_create;
+        struct ledger_product_change product_change;
+        struct ledger_cart_change cart_change;
+        struct ledger_order_create order_create;
+        struct ledger_order_pay order_pay;
+        struct ledger_order_cancel order_cancel;
+        struct ledger_order_import order_import;
+        struct ledger_attempt_claim attempt_claim;
+        struct ledger_attempt_settle attempt_settle;
+        struct ledger_boards_store boards_store;
         struct ledger_clock_set clock_set;
         enum ledger_load_data load_data;
         struct ledger_forget forget;
@@ -183,7 +211,25 @@ enum ledger_read_op {
     LEDGER_READ_HELD,        /* one user's coupon of one kind */
     LEDGER_READ_HELD_LIST,   /* all of one user's coupons, newest first; at most one of each kind */
     LEDGER_READ_WINNERS,     /* a page of one coupon's rows, by slot */
+    LEDGER_READ_PRODUCT,
+    LEDGER_READ_PRODUCTS,       /* a page of a list */
+    LEDGER_READ_PRODUCTS_BY_ID, /* those of `ids` */
+    LEDGER_READ_CART,
+    LEDGER_READ_ORDER,
+    LEDGER_READ_ORDERS,        /* a page of one user's, newest first */
+    LEDGER_READ_ATTEMPTS,      /* open ones, oldest first */
+    LEDGER_READ_SALES_PAGE,    /* a page of a board, added up from the sums */
+    LEDGER_READ_SALES_PRODUCT, /* one product's place on it, and its neighbours */
+    LEDGER_READ_BOARD,         /* of the backup */
     LEDGER_READ_OP_N,
+};
+
+enum ledger_product_sort {
+    LEDGER_PRODUCTS_BY_ID,
+    LEDGER_PRODUCTS_BY_PRICE,
+    LEDGER_PRODUCTS_BY_PRICE_DOWN, /* ties by id, in either direction */
+    LEDGER_PRODUCTS_NEWEST,        /* ties: the larger id first */
+    LEDGER_PRODUCT_SORT_N,
 };
 
 enum { LEDGER_EXIST_SPAN = 4096 };
@@ -218,7 +264,49 @@ struct ledger_read {
     size_t row_count;
     bool more; /* rows follow the page */
 
-    struct loop_task task; /* private */
+    /* Products. PRODUCT: product_id, product. PRODUCTS: category (ptr NULL: all), sort, limit,
+     * after_key and after (sort key and id of the page before's last; both 0: from the start),
+     * total_count. PRODUCTS_BY_ID: `products` beside `ids`, product_id 0 where there is none. */
+    int64_t product_id;
+    struct str category;
+    enum ledger_product_sort sort;
+    int64_t after_key;
+    const int64_t *ids;
+    size_t id_count;
+    struct ledger_product product, *products;
+    size_t product_count;
+    int64_t total_count;
+
+    /* CART: found says that there is such a user. */
+    struct ledger_cart_line *cart;
+    size_t cart_count;
+
+    /* ORDER: order_id. ORDERS: user_id, status (-1: any), after (order_id, 0: from the start),
+     * limit, total_count; found says that there is such a user. */
+    int64_t order_id;
+    int status;
+    struct ledger_order order, *orders;
+    size_t order_count;
+
+    /* ATTEMPTS: started before `before_ms`, at most `limit`. */
+    int64_t before_ms;
+    struct ledger_attempt *attempts;
+    size_t attempt_count;
+
+    /* SALES_PAGE: window, day, category, after (rank), limit. SALES_PRODUCT: window, day, category,
+     * product_id, around. BOARD: window, day, category. first_rank: of entries[0]. */
+    enum sales_window window;
+    int64_t day, around;
+    struct sales_sum *entries;
+    size_t entry_count;
+    int64_t first_rank;
+    int64_t rank;         /* SALES_PRODUCT; -1: not ranked */
+    struct sales_sum sum; /* SALES_PRODUCT: its own */
+    int64_t made_at_ms;   /* BOARD */
+
+    struct loop_task task; /* private, from here on */
+    struct loop_work work;
+    struct ledger_client *client;
 };
 void ledger_read(struct ledger_client *client, struct ledger_read *read);
 
@@ -239,6 +327,19 @@ struct ledger_scan {
     bool (*each)(struct ledger_scan *scan, const struct ledger_held *row);
 };
 enum err ledger_scan_rows(struct ledger *ledger, struct ledger_scan *scan) MUST_CHECK;
+
+/* What was sold from `from_day` on, by day. ERR_NOMEM when `each` returns false. */
+enum err ledger_scan_sales(struct ledger *ledger, int64_t from_day,
+                           bool (*each)(void *context, const struct ledger_sale *sale),
+                           void *context) MUST_CHECK;
+/* The boards of the backup that are out of date, made from the sums as of one moment: `each` gets
+ * one after the other, borrowed. `to_day`: the last day that has begun. */
+enum err ledger_scan_boards(struct ledger *ledger, int64_t from_day, int64_t to_day,
+                            bool (*each)(void *context, const struct ledger_board *board),
+                            void *context) MUST_CHECK;
+
+/* One at most, set before the first command. */
+void ledger_watch_set(struct ledger *ledger, struct ledger_watch *watch);
 
 /* ---- state; any thread ---- */
 

@@ -15,6 +15,12 @@ struct ledger_backend {
                              bool (*each)(void *context, const struct coupon *coupon),
                              void *context);
     enum err (*scan_rows)(struct ledger *ledger, struct ledger_scan *scan);
+    enum err (*scan_sales)(struct ledger *ledger, int64_t from_day,
+                           bool (*each)(void *context, const struct ledger_sale *sale),
+                           void *context);
+    enum err (*scan_boards)(struct ledger *ledger, int64_t from_day, int64_t to_day,
+                            bool (*each)(void *context, const struct ledger_board *board),
+                            void *context);
     struct ledger_stats (*stats)(struct ledger *ledger);
     void (*fault_set)(struct ledger *ledger, bool on);
 };
@@ -22,6 +28,7 @@ struct ledger_backend {
 /* First member of every implementation's own struct. */
 struct ledger {
     const struct ledger_backend *backend;
+    struct ledger_watch *watch; /* NULL: nobody wants to know */
 };
 struct ledger_client {
     struct ledger *ledger;

@@ -21,7 +21,7 @@ static void charge_of(struct keyed *keyed, int64_t user_id, int64_t amount, cons
 {
     *keyed = (struct keyed){
         .key = { .user_id = user_id,
-                 .operation = STR("POST /charge"),
+                 .operation = LEDGER_OPERATION_CHARGE,
                  .key = { key, strlen(key) } },
         .command = { .op = LEDGER_CHARGE,
                      .render = render,

@@ -112,7 +112,19 @@ static void sleep_until(struct ledger_queue *queue, uint64_t due_ns)
  */
 static bool is_batched(const struct ledger_command *command)
 {
-    return command->op == LEDGER_PLACE || command->op == LEDGER_CHARGE;
+    switch (command->op) {
+    case LEDGER_PLACE:
+    case LEDGER_CHARGE:
+    case LEDGER_CART_CHANGE:
+    case LEDGER_ORDER_CREATE:
+    case LEDGER_ORDER_PAY:
+    case LEDGER_ORDER_CANCEL:
+    case LEDGER_ATTEMPT_CLAIM:
+    case LEDGER_ATTEMPT_SETTLE:
+        return true;
+    default:
+        return false;
+    }
 }
 
 size_t ledger_queue_take(struct ledger_queue *queue, struct list *ret_batch, size_t batch_max)

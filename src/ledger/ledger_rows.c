@@ -2,188 +2,389 @@
 #include "ledger/ledger_rows.h"
 
 #include "base/assert.h"
-#include "base/hash.h"
-#include "base/mem.h"
+#include "base/clock.h"
 
-static enum err index_init(struct ledger_index *index, size_t rows_max)
+void ledger_rows_init(struct ledger_rows *rows)
 {
-    index->size = 16;
-    while (index->size < rows_max * 2 + 2)
-        index->size *= 2;
-    index->cells = mem_alloc(index->size * sizeof *index->cells);
-    return index->cells ? ERR_OK : ERR_NOMEM;
+    *rows = (struct ledger_rows){ 0 };
+    ledger_table_init(&rows->users, sizeof(struct ledger_user_row));
+    ledger_table_init(&rows->coupons, sizeof(struct ledger_coupon_row));
+    ledger_table_init(&rows->charges, sizeof(struct ledger_charge_row));
+    ledger_table_init(&rows->products, sizeof(struct ledger_product_row));
+    ledger_table_init(&rows->carts, sizeof(struct ledger_cart_row));
+    ledger_table_init(&rows->cart_lines, sizeof(struct ledger_cart_line_row));
+    ledger_table_init(&rows->orders, sizeof(struct ledger_order_row));
+    ledger_table_init(&rows->order_keys, sizeof(struct ledger_order_key_row));
+    ledger_table_init(&rows->held, sizeof(struct ledger_held_row));
+    ledger_table_init(&rows->attempts, sizeof(struct ledger_attempt_row));
+    ledger_table_init(&rows->sales, sizeof(struct ledger_sale_row));
+    ledger_table_init(&rows->days, sizeof(struct ledger_day_row));
 }
 
-enum err ledger_rows_init(struct ledger_rows *rows, size_t batch_max)
+static void each_table(struct ledger_rows *rows, void (*run)(struct ledger_table *table))
 {
-    *rows = (struct ledger_rows){ .max = batch_max };
-    rows->users = mem_alloc(batch_max * sizeof *rows->users);
-    rows->coupons = mem_alloc(batch_max * sizeof *rows->coupons);
-    rows->charges = mem_alloc(batch_max * sizeof *rows->charges);
-    if (!rows->users || !rows->coupons || !rows->charges ||
-        index_init(&rows->user_index, batch_max) != ERR_OK ||
-        index_init(&rows->coupon_index, batch_max) != ERR_OK ||
-        index_init(&rows->charge_index, batch_max) != ERR_OK) {
-        ledger_rows_fini(rows);
-        return ERR_NOMEM;
-    }
-    return ERR_OK;
-}
+    struct ledger_table *const tables[] = { &rows->users,      &rows->coupons, &rows->charges,
+                                            &rows->products,   &rows->carts,   &rows->cart_lines,
+                                            &rows->orders,     &rows->held,    &rows->attempts,
+                                            &rows->order_keys, &rows->sales,   &rows->days };
 
-static void rows_clear(struct ledger_rows *rows)
-{
-    for (size_t i = 0; i < rows->charge_count; i++)
-        if (rows->charges[i].found)
-            buf_fini(&rows->charges[i].answer);
-    if (rows->user_count)
-        memset(rows->user_index.cells, 0, rows->user_index.size * sizeof(uint32_t));
-    if (rows->coupon_count)
-        memset(rows->coupon_index.cells, 0, rows->coupon_index.size * sizeof(uint32_t));
-    if (rows->charge_count)
-        memset(rows->charge_index.cells, 0, rows->charge_index.size * sizeof(uint32_t));
-    rows->user_count = rows->coupon_count = rows->charge_count = 0;
-    rows->needs_next_coupon_id = rows->needs_next_user_id = false;
+    for (size_t i = 0; i < ARRAY_COUNT(tables); i++)
+        run(tables[i]);
 }
 
 void ledger_rows_fini(struct ledger_rows *rows)
 {
-    rows_clear(rows);
-    mem_free(rows->users);
-    mem_free(rows->coupons);
-    mem_free(rows->charges);
-    mem_free(rows->user_index.cells);
-    mem_free(rows->coupon_index.cells);
-    mem_free(rows->charge_index.cells);
-    *rows = (struct ledger_rows){ 0 };
+    each_table(rows, ledger_table_fini);
+    arena_fini(&rows->arena);
 }
 
-static uint64_t charge_hash(int64_t user_id, struct str key)
+/* ---- finding ---- */
+
+/* Keys of one, two or three parts; the others are zero. */
+static struct ledger_row_key key_1(int64_t a)
 {
-    return hash_u64((uint64_t)user_id ^ ((uint64_t)hash_crc32c(0, key.ptr, key.len) << 32));
+    return (struct ledger_row_key){ .a = a };
 }
 
-/* The rows that may have `hash`, one a call, each as its number + 1; 0: no more. *step starts at 0.
- */
-static uint32_t index_probe(const struct ledger_index *index, uint64_t hash, size_t *step)
+static struct ledger_row_key key_2(int64_t a, int64_t b)
 {
-    return index->cells[(hash + (*step)++) & (index->size - 1)];
+    return (struct ledger_row_key){ .a = a, .b = b };
+}
+
+static struct ledger_row_key key_3(int64_t a, int64_t b, struct str text)
+{
+    return (struct ledger_row_key){ .a = a, .b = b, .text = text };
+}
+
+static void *find(const struct ledger_table *table, struct ledger_row_key key)
+{
+    return ledger_table_find(table, &key);
+}
+
+static void *add(struct ledger_rows *rows, struct ledger_table *table, struct ledger_row_key key)
+{
+    return ledger_table_need(table, &rows->arena, &key);
+}
+
+static struct ledger_row_key attempt_key(enum ledger_attempt_kind kind, int64_t subject_id,
+                                         int64_t number)
+{
+    return (struct ledger_row_key){ .a = subject_id, .b = number * 4 + (int64_t)kind };
 }
 
 struct ledger_user_row *ledger_rows_user(struct ledger_rows *rows, int64_t user_id)
 {
-    uint64_t hash = hash_u64((uint64_t)user_id);
-    uint32_t number;
-
-    for (size_t step = 0; (number = index_probe(&rows->user_index, hash, &step));)
-        if (rows->users[number - 1].user_id == user_id)
-            return &rows->users[number - 1];
-    return NULL;
+    return find(&rows->users, key_1(user_id));
 }
 
 struct ledger_coupon_row *ledger_rows_coupon(struct ledger_rows *rows, int64_t coupon_id)
 {
-    uint64_t hash = hash_u64((uint64_t)coupon_id);
-    uint32_t number;
-
-    for (size_t step = 0; (number = index_probe(&rows->coupon_index, hash, &step));)
-        if (rows->coupons[number - 1].coupon_id == coupon_id)
-            return &rows->coupons[number - 1];
-    return NULL;
+    return find(&rows->coupons, key_1(coupon_id));
 }
 
 struct ledger_charge_row *ledger_rows_charge(struct ledger_rows *rows, int64_t user_id,
                                              struct str key)
 {
-    uint64_t hash = charge_hash(user_id, key);
-    uint32_t number;
-
-    for (size_t step = 0; (number = index_probe(&rows->charge_index, hash, &step));) {
-        struct ledger_charge_row *row = &rows->charges[number - 1];
-        if (row->user_id == user_id && str_equal(row->key, key))
-            return row;
-    }
-    return NULL;
+    return find(&rows->charges, key_3(user_id, 0, key));
 }
 
-static void index_add(struct ledger_index *index, uint64_t hash, size_t row_number)
+struct ledger_product_row *ledger_rows_product(struct ledger_rows *rows, int64_t product_id)
 {
-    size_t i = hash & (index->size - 1);
-
-    while (index->cells[i] != 0)
-        i = (i + 1) & (index->size - 1);
-    index->cells[i] = (uint32_t)row_number + 1;
+    return find(&rows->products, key_1(product_id));
 }
 
-static void need_user(struct ledger_rows *rows, int64_t user_id)
+struct ledger_cart_row *ledger_rows_cart(struct ledger_rows *rows, int64_t user_id)
 {
-    if (ledger_rows_user(rows, user_id))
-        return;
-    ASSERT(rows->user_count < rows->max);
-    rows->users[rows->user_count] = (struct ledger_user_row){ .user_id = user_id };
-    index_add(&rows->user_index, hash_u64((uint64_t)user_id), rows->user_count++);
+    return find(&rows->carts, key_1(user_id));
+}
+
+struct ledger_cart_line_row *ledger_rows_cart_line(struct ledger_rows *rows, int64_t user_id,
+                                                   int64_t product_id)
+{
+    return find(&rows->cart_lines, key_2(user_id, product_id));
+}
+
+struct ledger_order_row *ledger_rows_order(struct ledger_rows *rows, int64_t order_id)
+{
+    return find(&rows->orders, key_1(order_id));
+}
+
+struct ledger_order_key_row *ledger_rows_order_key(struct ledger_rows *rows, int64_t user_id,
+                                                   enum ledger_operation operation, struct str key)
+{
+    return find(&rows->order_keys, key_3(user_id, operation, key));
+}
+
+struct ledger_held_row *ledger_rows_held(struct ledger_rows *rows, int64_t user_id,
+                                         int64_t coupon_id)
+{
+    return find(&rows->held, key_2(user_id, coupon_id));
+}
+
+struct ledger_attempt_row *ledger_rows_attempt(struct ledger_rows *rows,
+                                               enum ledger_attempt_kind kind, int64_t subject_id,
+                                               int64_t number)
+{
+    return find(&rows->attempts, attempt_key(kind, subject_id, number));
+}
+
+struct ledger_sale_row *ledger_rows_sale(struct ledger_rows *rows, int64_t day, int64_t product_id)
+{
+    return find(&rows->sales, key_2(day, product_id));
+}
+
+struct ledger_day_row *ledger_rows_day(struct ledger_rows *rows, int64_t day)
+{
+    return find(&rows->days, key_1(day));
 }
 
 struct ledger_coupon_row *ledger_rows_add_coupon(struct ledger_rows *rows, int64_t coupon_id)
 {
-    ASSERT(rows->coupon_count < rows->max);
-    struct ledger_coupon_row *row = &rows->coupons[rows->coupon_count];
-    *row = (struct ledger_coupon_row){ .coupon_id = coupon_id };
-    index_add(&rows->coupon_index, hash_u64((uint64_t)coupon_id), rows->coupon_count++);
+    return add(rows, &rows->coupons, key_1(coupon_id));
+}
+
+struct ledger_product_row *ledger_rows_add_product(struct ledger_rows *rows, int64_t product_id)
+{
+    return add(rows, &rows->products, key_1(product_id));
+}
+
+struct ledger_order_row *ledger_rows_add_order(struct ledger_rows *rows, int64_t order_id)
+{
+    return add(rows, &rows->orders, key_1(order_id));
+}
+
+struct ledger_attempt_row *ledger_rows_add_attempt(struct ledger_rows *rows,
+                                                   enum ledger_attempt_kind kind,
+                                                   int64_t subject_id, int64_t number)
+{
+    struct ledger_attempt_row *row =
+        add(rows, &rows->attempts, attempt_key(kind, subject_id, number));
+
+    if (row) {
+        row->attempt.kind = kind;
+        row->attempt.subject_id = subject_id;
+        row->attempt.number = number;
+    }
     return row;
 }
 
-static void need_coupon(struct ledger_rows *rows, int64_t coupon_id)
+bool ledger_rows_user_is_there(struct ledger_rows *rows, struct ledger_user_row *user)
 {
-    if (!ledger_rows_coupon(rows, coupon_id))
-        ledger_rows_add_coupon(rows, coupon_id);
+    if (!user->row.found && !user->created && rows->users_external && user->row.key.a >= 1)
+        user->created = true;
+    return user->row.found || user->created;
 }
 
-static void need_charge(struct ledger_rows *rows, int64_t user_id, struct str key)
+void ledger_id_use(int64_t *next_id, int64_t id)
 {
-    if (ledger_rows_charge(rows, user_id, key))
-        return;
-    ASSERT(rows->charge_count < rows->max);
-    rows->charges[rows->charge_count] =
-        (struct ledger_charge_row){ .user_id = user_id, .key = key };
-    index_add(&rows->charge_index, charge_hash(user_id, key), rows->charge_count++);
+    if (id >= *next_id)
+        *next_id = id < INT64_MAX ? id + 1 : id;
 }
 
-void ledger_rows_collect(struct ledger_rows *rows, struct list *batch, int64_t now_ms)
+/* ---- what a batch needs ---- */
+
+static enum err need(struct ledger_rows *rows, struct ledger_table *table,
+                     struct ledger_row_key key)
+{
+    return add(rows, table, key) ? ERR_OK : ERR_NOMEM;
+}
+
+static enum err need_sales(struct ledger_rows *rows, int64_t day, const struct order_line *lines,
+                           size_t count)
+{
+    TRY(need(rows, &rows->days, key_1(day)));
+    for (size_t i = 0; i < count; i++)
+        TRY(need(rows, &rows->sales, key_2(day, lines[i].product_id)));
+    return ERR_OK;
+}
+
+static enum err need_products(struct ledger_rows *rows, const struct order_line *lines,
+                              size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        TRY(need(rows, &rows->products, key_1(lines[i].product_id)));
+    return ERR_OK;
+}
+
+static enum err need_used_coupon(struct ledger_rows *rows, int64_t user_id, int64_t coupon_id)
+{
+    if (coupon_id == 0)
+        return ERR_OK;
+    TRY(need(rows, &rows->coupons, key_1(coupon_id)));
+    return need(rows, &rows->held, key_2(user_id, coupon_id));
+}
+
+static enum err need_order_key(struct ledger_rows *rows, const struct ledger_key *key)
+{
+    if (!key)
+        return ERR_OK;
+    return need(rows, &rows->order_keys, key_3(key->user_id, key->operation, key->key));
+}
+
+static enum err need_new_order(struct ledger_rows *rows, const struct ledger_command *command)
+{
+    const struct ledger_order_create *create = &command->order_create;
+
+    TRY(need_order_key(rows, command->key));
+    TRY(need(rows, &rows->users, key_1(create->user_id)));
+    TRY(need_products(rows, create->lines, create->line_count));
+    TRY(need_used_coupon(rows, create->user_id, create->coupon_id));
+    return create->pay ? need_sales(rows, rows->today, create->lines, create->line_count) : ERR_OK;
+}
+
+static enum err need_import(struct ledger_rows *rows, const struct ledger_order *order)
+{
+    TRY(need(rows, &rows->users, key_1(order->user_id)));
+    TRY(need_products(rows, order->lines, order->line_count));
+    if (order->order_id)
+        TRY(need(rows, &rows->orders, key_1(order->order_id)));
+    if (order->status != ORDER_COMPLETED)
+        return ERR_OK;
+    return need_sales(rows, clock_day(order->paid_at_ms), order->lines, order->line_count);
+}
+
+static enum err need_cart(struct ledger_rows *rows, const struct ledger_cart_change *change)
+{
+    TRY(need(rows, &rows->users, key_1(change->user_id)));
+    TRY(need(rows, &rows->products, key_1(change->product_id)));
+    TRY(need(rows, &rows->carts, key_1(change->user_id)));
+    return need(rows, &rows->cart_lines, key_2(change->user_id, change->product_id));
+}
+
+static enum err need_existing_order(struct ledger_rows *rows, const struct ledger_command *command,
+                                    int64_t user_id, int64_t order_id)
+{
+    TRY(need_order_key(rows, command->key));
+    TRY(need(rows, &rows->users, key_1(user_id)));
+    return need(rows, &rows->orders, key_1(order_id));
+}
+
+static enum err collect_one(struct ledger_rows *rows, const struct ledger_command *command)
+{
+    switch (command->op) {
+    case LEDGER_PLACE:
+        return need(rows, &rows->coupons, key_1(command->place.coupon_id));
+    case LEDGER_CHARGE:
+        TRY(need(rows, &rows->users, key_1(command->charge.user_id)));
+        return need(rows, &rows->charges, key_3(command->charge.user_id, 0, command->key->key));
+    case LEDGER_COUPON_CREATE:
+        rows->needs_next_coupon_id = command->coupon_create.coupon->coupon_id == 0;
+        return rows->needs_next_coupon_id
+                   ? ERR_OK
+                   : need(rows, &rows->coupons, key_1(command->coupon_create.coupon->coupon_id));
+    case LEDGER_COUPON_CHANGE:
+        return need(rows, &rows->coupons, key_1(command->coupon_change.coupon_id));
+    case LEDGER_COUPON_EPOCH:
+        return need(rows, &rows->coupons, key_1(command->coupon_epoch.coupon_id));
+    case LEDGER_USERS_CREATE:
+        rows->needs_next_user_id = command->users_create.from_user_id == 0;
+        return ERR_OK;
+    case LEDGER_PRODUCT_CREATE:
+        rows->needs_next_product_id = command->product_create.product->product_id == 0;
+        return rows->needs_next_product_id
+                   ? ERR_OK
+                   : need(rows, &rows->products,
+                          key_1(command->product_create.product->product_id));
+    case LEDGER_PRODUCT_CHANGE:
+        return need(rows, &rows->products, key_1(command->product_change.product_id));
+    case LEDGER_CART_CHANGE:
+        return need_cart(rows, &command->cart_change);
+    case LEDGER_ORDER_CREATE:
+        return need_new_order(rows, command);
+    case LEDGER_ORDER_PAY:
+        return need_existing_order(rows, command, command->order_pay.user_id,
+                                   command->order_pay.order_id);
+    case LEDGER_ORDER_CANCEL:
+        return need_existing_order(rows, command, command->order_cancel.user_id,
+                                   command->order_cancel.order_id);
+    case LEDGER_ORDER_IMPORT:
+        return need_import(rows, command->order_import.order);
+    case LEDGER_ATTEMPT_CLAIM: {
+        const struct ledger_attempt *attempt = &command->attempt_claim.attempt;
+        return need(rows, &rows->attempts,
+                    attempt_key(attempt->kind, attempt->subject_id, attempt->number));
+    }
+    case LEDGER_ATTEMPT_SETTLE:
+        return need(rows, &rows->attempts,
+                    attempt_key(command->attempt_settle.kind, command->attempt_settle.subject_id,
+                                command->attempt_settle.number));
+    case LEDGER_BOARDS_STORE:
+    case LEDGER_CLOCK_SET:
+    case LEDGER_LOAD_DATA_SET:
+    case LEDGER_FORGET:
+    case LEDGER_OP_N:
+        return ERR_OK;
+    }
+    return ERR_OK;
+}
+
+enum err ledger_rows_collect(struct ledger_rows *rows, struct list *batch, int64_t now_ms)
 {
     struct ledger_command *command;
 
-    rows_clear(rows);
+    each_table(rows, ledger_table_clear);
+    arena_reset(&rows->arena);
     rows->now_ms = now_ms;
-    LIST_FOREACH (command, batch, struct ledger_command, node) {
-        switch (command->op) {
-        case LEDGER_PLACE:
-            need_coupon(rows, command->place.coupon_id);
-            break;
-        case LEDGER_CHARGE:
-            need_user(rows, command->charge.user_id);
-            need_charge(rows, command->charge.user_id, command->key->key);
-            break;
-        case LEDGER_COUPON_CREATE:
-            if (command->coupon_create.coupon->coupon_id)
-                need_coupon(rows, command->coupon_create.coupon->coupon_id);
-            else
-                rows->needs_next_coupon_id = true;
-            break;
-        case LEDGER_COUPON_CHANGE:
-            need_coupon(rows, command->coupon_change.coupon_id);
-            break;
-        case LEDGER_COUPON_EPOCH:
-            need_coupon(rows, command->coupon_epoch.coupon_id);
-            break;
-        case LEDGER_USERS_CREATE:
-            if (!command->users_create.from_user_id)
-                rows->needs_next_user_id = true;
-            break;
-        case LEDGER_CLOCK_SET:
-        case LEDGER_LOAD_DATA_SET:
-        case LEDGER_FORGET:
-        case LEDGER_OP_N:
-            break;
-        }
-    }
+    rows->today = clock_day(now_ms);
+    rows->followed_attempts = rows->followed_keys = rows->followed_orders = 0;
+    rows->needs_next_coupon_id = rows->needs_next_user_id = rows->needs_next_product_id = false;
+    rows->sequences_changed = false;
+    LIST_FOREACH (command, batch, struct ledger_command, node)
+        TRY(collect_one(rows, command));
+    return ERR_OK;
+}
+
+/* ---- what the rows that are there need ---- */
+
+/* An attempt names what it is about, and who asked for it. */
+static enum err follow_attempt(struct ledger_rows *rows, const struct ledger_attempt_row *row)
+{
+    const struct ledger_attempt *attempt = &row->attempt;
+
+    if (!row->row.found)
+        return ERR_OK;
+    TRY(need(rows, &rows->users, key_1(attempt->user_id)));
+    if (attempt->kind == LEDGER_ATTEMPT_CHARGE)
+        return need(rows, &rows->charges,
+                    key_3(attempt->user_id, 0, str_from(attempt->client_key)));
+    TRY(need(rows, &rows->orders, key_1(attempt->subject_id)));
+    if (!attempt->client_key[0])
+        return ERR_OK;
+    return need(rows, &rows->order_keys,
+                key_3(attempt->user_id, attempt->operation, str_from(attempt->client_key)));
+}
+
+/* An answer whose bytes are gone is made again from its order. */
+static enum err follow_key(struct ledger_rows *rows, const struct ledger_order_key_row *row)
+{
+    if (!row->row.found || row->answer.ptr || row->order_id == 0)
+        return ERR_OK;
+    return need(rows, &rows->orders, key_1(row->order_id));
+}
+
+static enum err follow_order(struct ledger_rows *rows, const struct ledger_order_row *row)
+{
+    const struct ledger_order *order = &row->order;
+
+    if (!row->row.found)
+        return ERR_OK;
+    TRY(need(rows, &rows->users, key_1(order->user_id)));
+    TRY(need_products(rows, order->lines, order->line_count));
+    TRY(need_used_coupon(rows, order->user_id, order->coupon_id));
+    return need_sales(rows, order->status == ORDER_PENDING ? rows->today : order->sold_day,
+                      order->lines, order->line_count);
+}
+
+enum err ledger_rows_follow(struct ledger_rows *rows, bool *ret_more)
+{
+    *ret_more = rows->followed_attempts < rows->attempts.count ||
+                rows->followed_keys < rows->order_keys.count ||
+                rows->followed_orders < rows->orders.count;
+    while (rows->followed_attempts < rows->attempts.loaded)
+        TRY(follow_attempt(rows, rows->attempts.rows[rows->followed_attempts++]));
+    while (rows->followed_keys < rows->order_keys.loaded)
+        TRY(follow_key(rows, rows->order_keys.rows[rows->followed_keys++]));
+    while (rows->followed_orders < rows->orders.loaded)
+        TRY(follow_order(rows, rows->orders.rows[rows->followed_orders++]));
+    return ERR_OK;
 }

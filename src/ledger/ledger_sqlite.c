@@ -311,7 +311,8 @@ enum err ledger_sqlite_open(const struct ledger_sqlite_options *options, struct 
     sqlite->options = *options;
     ledger_queue_init(&sqlite->queue, options->queue_max, options->queue_age_max_ms,
                       options->reserve_linger_ms);
-    TRY(ledger_rows_init(&sqlite->rows, options->batch_max));
+    ledger_rows_init(&sqlite->rows);
+    sqlite->rows.users_external = options->users_external;
     TRY(sqlite_db_open(sqlite->path, SQLITE_WRITER, &sqlite->db));
     TRY(ledger_sqlite_prepare(sqlite));
     if (pthread_create(&sqlite->writer, NULL, ledger_sqlite_writer, sqlite) != 0)

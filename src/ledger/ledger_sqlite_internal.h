@@ -9,14 +9,41 @@
 #include "ledger/ledger_sqlite.h"
 #include "sqlite/sqlite_db.h"
 
-/* The writer's statements. */
+/* The writer's statements, by the file that uses them. */
+struct sqlite_shop_statements {
+    sqlite3_stmt *load_product, *load_cart, *load_cart_line;
+    sqlite3_stmt *insert_product, *update_product, *store_stock, *count_category, *store_cart_line,
+        *delete_cart_line;
+};
+
+struct sqlite_order_statements {
+    sqlite3_stmt *load_order, *load_lines, *load_key, *load_held, *load_attempt, *load_sale,
+        *load_day;
+    sqlite3_stmt *insert_order, *update_order, *delete_order, *insert_line, *delete_lines,
+        *store_key, *delete_key, *store_held, *insert_attempt, *update_attempt, *store_sale,
+        *store_day;
+};
+
+struct sqlite_place_statements {
+    sqlite3_stmt *insert_place, *find_place, *insert_user;
+};
+
 struct sqlite_statements {
     sqlite3_stmt *begin, *commit, *rollback;
-    sqlite3_stmt *load_user, *load_coupon, *load_charge, *load_sequence, *load_next_coupon,
-        *load_next_user;
-    sqlite3_stmt *store_user, *store_coupon, *insert_coupon, *insert_charge, *insert_place,
-        *insert_user, *store_sequence, *store_clock, *store_load_data, *forget;
-    sqlite3_stmt *find_place;
+    sqlite3_stmt *load_user, *load_coupon, *load_charge, *load_sequences, *load_next_coupon,
+        *load_next_user, *load_next_product;
+    sqlite3_stmt *insert_user, *store_user, *store_coupon, *insert_coupon, *store_charge,
+        *delete_charge, *store_sequences, *store_clock, *store_load_data, *forget_charges,
+        *forget_keys;
+    struct sqlite_place_statements place;
+    struct sqlite_order_statements order;
+    struct sqlite_shop_statements shop;
+};
+
+/* One row of a table of statements. */
+struct sqlite_sql {
+    sqlite3_stmt **stmt;
+    const char *sql;
 };
 
 struct sqlite_ledger {
@@ -48,12 +75,65 @@ struct sqlite_client {
     struct loop_task delivery;
     sqlite3 *db;
     sqlite3_stmt *read[LEDGER_READ_OP_N];
+    sqlite3_stmt *order_lines, *order_counts;
 };
 
 /* ledger_sqlite_rows.c: one batch's rows in and out of the database, inside a transaction */
 enum err ledger_sqlite_prepare(struct sqlite_ledger *ledger) MUST_CHECK;
+enum err ledger_sqlite_prepare_all(sqlite3 *db, const struct sqlite_sql *rows,
+                                   size_t count) MUST_CHECK;
 enum err ledger_sqlite_load(struct sqlite_ledger *ledger) MUST_CHECK;
 enum err ledger_sqlite_store(struct sqlite_ledger *ledger, struct list *batch) MUST_CHECK;
+/* One row or none. On ERR_OK with *ret_found the caller reads the columns, then resets. */
+enum err ledger_sqlite_step_one(sqlite3_stmt *stmt, bool *ret_found) MUST_CHECK;
+/* A text column, copied into the batch's memory; ptr NULL for NULL. ERR_NOMEM. */
+enum err ledger_sqlite_text(struct arena *arena, sqlite3_stmt *stmt, int column,
+                            struct str *ret_text) MUST_CHECK;
+enum err ledger_sqlite_fingerprint(sqlite3_stmt *stmt, int column, uint8_t out[16]) MUST_CHECK;
+/* NULL for a NULL ptr. */
+void ledger_sqlite_bind_text(sqlite3_stmt *stmt, int number, struct str text);
+
+/* ledger_sqlite_places.c: what is not decided in memory, but by the fences: places, ranges of users
+ */
+enum err ledger_sqlite_places_prepare(struct sqlite_ledger *ledger) MUST_CHECK;
+enum err ledger_sqlite_place_store(struct sqlite_ledger *ledger,
+                                   struct ledger_place *place) MUST_CHECK;
+enum err ledger_sqlite_users_store(struct sqlite_ledger *ledger,
+                                   struct ledger_users_create *create) MUST_CHECK;
+
+/* ledger_sqlite_orders.c: orders, their keys, coupons in use, attempts, sums */
+enum err ledger_sqlite_orders_prepare(struct sqlite_ledger *ledger) MUST_CHECK;
+enum err ledger_sqlite_orders_load(struct sqlite_ledger *ledger) MUST_CHECK;
+enum err ledger_sqlite_orders_store(struct sqlite_ledger *ledger) MUST_CHECK;
+/* A row of `SELECT ORDER_COLUMNS FROM orders`, without lines; then its lines. ERR_NOMEM. */
+#define ORDER_COLUMNS                                                                 \
+    "order_id, user_id, status, coupon_id, subtotal, discount, created_at, paid_at, " \
+    "cancelled_at, sold_day, transaction_id, attempts, open_attempt"
+#define ORDER_LINES_SQL                                               \
+    "SELECT product_id, quantity, unit_price, name FROM order_lines " \
+    "WHERE order_id = ? ORDER BY product_id"
+enum err ledger_sqlite_order(struct arena *arena, sqlite3_stmt *stmt,
+                             struct ledger_order *ret_order) MUST_CHECK;
+enum err ledger_sqlite_order_lines(struct arena *arena, sqlite3_stmt *stmt,
+                                   struct ledger_order *order) MUST_CHECK;
+/* From `column` on: claim, user_id, amount, operation, idempotency_key, started_at. */
+void ledger_sqlite_attempt(sqlite3_stmt *stmt, int column, struct ledger_attempt *attempt);
+
+/* ledger_sqlite_shop.c: products, categories, carts */
+enum err ledger_sqlite_shop_prepare(struct sqlite_ledger *ledger) MUST_CHECK;
+enum err ledger_sqlite_shop_load(struct sqlite_ledger *ledger) MUST_CHECK;
+enum err ledger_sqlite_shop_store(struct sqlite_ledger *ledger) MUST_CHECK;
+
+/* ledger_sqlite_sales.c: boards of the backup; what was sold */
+enum err ledger_sqlite_boards_store(struct sqlite_ledger *ledger,
+                                    struct ledger_boards_store *store) MUST_CHECK;
+
+/* ledger_sqlite_read_orders.c */
+enum err ledger_sqlite_read_order(struct sqlite_client *client,
+                                  struct ledger_read *read) MUST_CHECK;
+enum err ledger_sqlite_read_orders(struct sqlite_client *client,
+                                   struct ledger_read *read) MUST_CHECK;
+enum err ledger_sqlite_read_attempts(sqlite3_stmt *stmt, struct ledger_read *read) MUST_CHECK;
 /* A piece of a range of users is in; true: it was the last. */
 enum { LEDGER_USERS_PIECE = 2000 };
 bool ledger_sqlite_users_committed(struct ledger_users_create *create);

@@ -9,6 +9,10 @@
 #include "base/mem.h"
 #include "ledger/ledger_sqlite_internal.h"
 
+#define ORDERS_OF_STATUS(status)                                           \
+    "SELECT order_id FROM orders WHERE user_id = ?1 AND status = " #status \
+    " AND ?2 IN (-1, " #status ") AND order_id < ?3 ORDER BY order_id DESC LIMIT ?4"
+
 enum err ledger_sqlite_read_open(struct sqlite_client *client)
 {
     static const char *const sql[LEDGER_READ_OP_N] = {
@@ -23,14 +27,32 @@ enum err ledger_sqlite_read_open(struct sqlite_client *client)
                                   " ORDER BY issued_at DESC, user_coupon_id DESC",
         [LEDGER_READ_WINNERS] = "SELECT " HELD_COLUMNS " FROM user_coupons"
                                 " WHERE coupon_id = ? AND slot > ? ORDER BY slot LIMIT ?",
+        [LEDGER_READ_ORDER] = "SELECT " ORDER_COLUMNS " FROM orders WHERE order_id = ?",
+        /* One ordered scan for each status: as fast for many orders as for few. */
+        [LEDGER_READ_ORDERS] =
+            "SELECT " ORDER_COLUMNS " FROM orders WHERE order_id IN"
+            " (SELECT * FROM (" ORDERS_OF_STATUS(
+                0) ") UNION ALL"
+                   " SELECT * FROM (" ORDERS_OF_STATUS(1) ") UNION ALL"
+                                                          " SELECT * FROM (" ORDERS_OF_STATUS(
+                                                              2) "))"
+                                                                 " ORDER BY order_id DESC LIMIT ?4",
+        [LEDGER_READ_ATTEMPTS] = "SELECT kind, subject_id, number, claim, user_id, amount,"
+                                 " operation, idempotency_key, started_at FROM attempts"
+                                 " WHERE state = 0 AND started_at < ? ORDER BY started_at LIMIT ?",
     };
     struct sqlite_ledger *ledger = CONTAINER_OF(client->base.ledger, struct sqlite_ledger, base);
 
     _Static_assert(LEDGER_EXIST_SPAN == 4096, "the statement says it, too");
     TRY(sqlite_db_open(ledger->path, SQLITE_READER, &client->db));
     for (size_t i = 0; i < LEDGER_READ_OP_N; i++)
-        TRY(sqlite_db_prepare(client->db, sql[i], &client->read[i]));
-    return ERR_OK;
+        if (sql[i])
+            TRY(sqlite_db_prepare(client->db, sql[i], &client->read[i]));
+    TRY(sqlite_db_prepare(client->db, ORDER_LINES_SQL, &client->order_lines));
+    return sqlite_db_prepare(client->db,
+                             "SELECT orders_pending, orders_completed, orders_cancelled"
+                             " FROM users WHERE user_id = ?",
+                             &client->order_counts);
 }
 
 static enum err read_user(sqlite3_stmt *stmt, struct ledger_read *read)
@@ -100,7 +122,7 @@ static enum err read_rows(sqlite3_stmt *stmt, struct ledger_read *read, size_t l
     return sqlite_db_err(code);
 }
 
-static enum err read_one(sqlite3_stmt *stmt, struct ledger_read *read)
+static enum err read_one(struct sqlite_client *client, sqlite3_stmt *stmt, struct ledger_read *read)
 {
     switch (read->op) {
     case LEDGER_READ_USER:
@@ -117,6 +139,19 @@ static enum err read_one(sqlite3_stmt *stmt, struct ledger_read *read)
         sqlite3_bind_int64(stmt, 2, read->after);
         sqlite3_bind_int64(stmt, 3, read->limit + 1);
         return read_rows(stmt, read, (size_t)read->limit);
+    case LEDGER_READ_ORDER:
+        return ledger_sqlite_read_order(client, read);
+    case LEDGER_READ_ORDERS:
+        return ledger_sqlite_read_orders(client, read);
+    case LEDGER_READ_ATTEMPTS:
+        return ledger_sqlite_read_attempts(stmt, read);
+    case LEDGER_READ_PRODUCT:
+    case LEDGER_READ_PRODUCTS:
+    case LEDGER_READ_PRODUCTS_BY_ID:
+    case LEDGER_READ_CART:
+    case LEDGER_READ_SALES_PAGE:
+    case LEDGER_READ_SALES_PRODUCT:
+    case LEDGER_READ_BOARD:
     case LEDGER_READ_OP_N:
         break;
     }
@@ -140,7 +175,7 @@ void ledger_sqlite_read(struct ledger_client *base, struct ledger_read *read)
     if (atomic_load_explicit(&ledger->fault, memory_order_relaxed)) {
         read->err = ERR_UNAVAILABLE;
     } else {
-        read->err = read_one(stmt, read);
+        read->err = read_one(client, stmt, read);
         if (read->err != ERR_OK)
             LOG(LOG_WARN, "read failed", LOG_INT("operation", read->op),
                 LOG_INT("code", sqlite3_extended_errcode(client->db)),

@@ -2,24 +2,37 @@
 #include "base/assert.h"
 #include "ledger/ledger_sqlite_internal.h"
 
+enum err ledger_sqlite_prepare_all(sqlite3 *db, const struct sqlite_sql *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        TRY(sqlite_db_prepare(db, rows[i].sql, rows[i].stmt));
+    return ERR_OK;
+}
+
 enum err ledger_sqlite_prepare(struct sqlite_ledger *ledger)
 {
     struct sqlite_statements *s = &ledger->stmt;
-    const struct {
-        sqlite3_stmt **stmt;
-        const char *sql;
-    } rows[] = {
+    const struct sqlite_sql rows[] = {
         { &s->begin, "BEGIN IMMEDIATE" },
         { &s->commit, "COMMIT" },
         { &s->rollback, "ROLLBACK" },
-        { &s->load_user, "SELECT balance FROM users WHERE user_id = ?" },
+        { &s->load_user, "SELECT balance, held, incoming, orders_pending, orders_completed,"
+                         " orders_cancelled, has_cart FROM users WHERE user_id = ?" },
         { &s->load_coupon, "SELECT " COUPON_COLUMNS " FROM coupons WHERE coupon_id = ?" },
-        { &s->load_charge, "SELECT fingerprint, amount, balance_after, charged_at, answer"
-                           " FROM charges WHERE user_id = ? AND idempotency_key = ?" },
-        { &s->load_sequence, "SELECT next_user_coupon_id FROM store" },
+        { &s->load_charge, "SELECT fingerprint, amount, balance_after, charged_at, status,"
+                           " charge_id, answer FROM charges"
+                           " WHERE user_id = ? AND idempotency_key = ?" },
+        { &s->load_sequences,
+          "SELECT next_user_coupon_id, next_order_id, next_charge_id, products FROM store" },
         { &s->load_next_coupon, "SELECT coalesce(max(coupon_id), 0) + 1 FROM coupons" },
         { &s->load_next_user, "SELECT coalesce(max(user_id), 0) + 1 FROM users" },
-        { &s->store_user, "UPDATE users SET balance = ?2 WHERE user_id = ?1" },
+        { &s->load_next_product, "SELECT coalesce(max(product_id), 0) + 1 FROM products" },
+        { &s->insert_user, "INSERT INTO users (user_id, balance, held, incoming, orders_pending,"
+                           " orders_completed, orders_cancelled, has_cart)"
+                           " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)" },
+        { &s->store_user, "UPDATE users SET balance = ?2, held = ?3, incoming = ?4,"
+                          " orders_pending = ?5, orders_completed = ?6, orders_cancelled = ?7,"
+                          " has_cart = ?8 WHERE user_id = ?1" },
         { &s->store_coupon, "UPDATE coupons SET total_quantity = ?2, starts_at = ?3, ends_at = ?4,"
                             " closed = ?5, version = ?6, epoch = ?7, issued = ?8,"
                             " highest_slot = ?9, witness = ?10 WHERE coupon_id = ?1" },
@@ -27,27 +40,28 @@ enum err ledger_sqlite_prepare(struct sqlite_ledger *ledger)
                              " closed, version, epoch, issued, highest_slot, witness, name,"
                              " discount_rate, uses_per_user)"
                              " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)" },
-        { &s->insert_charge, "INSERT INTO charges (user_id, idempotency_key, fingerprint, amount,"
-                             " balance_after, charged_at, answer) VALUES (?, ?, ?, ?, ?, ?, ?)" },
-        { &s->insert_place,
-          "INSERT INTO user_coupons (coupon_id, slot, user_id, user_coupon_id, issued_at,"
-          " expires_at, uses, used_at)"
-          " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, iif(?7 > 0, ?5, 0) FROM coupons"
-          " WHERE coupon_id = ?1 AND ?2 <= total_quantity ON CONFLICT DO NOTHING" },
-        { &s->insert_user, "INSERT INTO users (user_id, username, email, balance)"
-                           " VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING" },
-        { &s->store_sequence, "UPDATE store SET next_user_coupon_id = ?" },
+        { &s->store_charge,
+          "INSERT OR REPLACE INTO charges (user_id, idempotency_key, fingerprint, amount,"
+          " balance_after, charged_at, status, charge_id, answer)"
+          " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)" },
+        { &s->delete_charge, "DELETE FROM charges WHERE user_id = ? AND idempotency_key = ?" },
+        { &s->store_sequences, "UPDATE store SET next_user_coupon_id = ?, next_order_id = ?,"
+                               " next_charge_id = ?, products = ?" },
         { &s->store_clock, "UPDATE store SET clock_offset_ms = ?" },
         { &s->store_load_data, "UPDATE store SET load_data = ?" },
-        { &s->forget, "UPDATE charges SET answer = NULL WHERE (user_id, idempotency_key) IN"
-                      " (SELECT user_id, idempotency_key FROM charges"
-                      " WHERE answer IS NOT NULL AND charged_at < ? LIMIT ?)" },
-        { &s->find_place, "SELECT " HELD_COLUMNS " FROM user_coupons"
-                          " WHERE user_id = ? AND coupon_id = ?" },
+        { &s->forget_charges, "UPDATE charges SET answer = NULL WHERE (user_id, idempotency_key) IN"
+                              " (SELECT user_id, idempotency_key FROM charges"
+                              " WHERE answer IS NOT NULL AND charged_at < ? LIMIT ?)" },
+        { &s->forget_keys,
+          "UPDATE order_keys SET answer = NULL WHERE (user_id, operation, idempotency_key) IN"
+          " (SELECT user_id, operation, idempotency_key FROM order_keys"
+          " WHERE answer IS NOT NULL AND answered_at < ? LIMIT ?)" },
     };
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
-        TRY(sqlite_db_prepare(ledger->db, rows[i].sql, rows[i].stmt));
-    return ERR_OK;
+
+    TRY(ledger_sqlite_prepare_all(ledger->db, rows, ARRAY_COUNT(rows)));
+    TRY(ledger_sqlite_places_prepare(ledger));
+    TRY(ledger_sqlite_orders_prepare(ledger));
+    return ledger_sqlite_shop_prepare(ledger);
 }
 
 void ledger_sqlite_coupon(sqlite3_stmt *stmt, struct coupon *ret_coupon)
@@ -72,20 +86,7 @@ void ledger_sqlite_coupon(sqlite3_stmt *stmt, struct coupon *ret_coupon)
            MIN(name.len, (size_t)COUPON_NAME_BYTES_MAX));
 }
 
-void ledger_sqlite_held(sqlite3_stmt *stmt, struct ledger_held *ret_held)
-{
-    *ret_held = (struct ledger_held){ .coupon_id = sqlite3_column_int64(stmt, 0),
-                                      .slot = sqlite3_column_int64(stmt, 1),
-                                      .user_id = sqlite3_column_int64(stmt, 2),
-                                      .user_coupon_id = sqlite3_column_int64(stmt, 3),
-                                      .issued_at_ms = sqlite3_column_int64(stmt, 4),
-                                      .expires_at_ms = sqlite3_column_int64(stmt, 5),
-                                      .uses = sqlite3_column_int64(stmt, 6),
-                                      .used_at_ms = sqlite3_column_int64(stmt, 7) };
-}
-
-/* One row or none. On ERR_OK with *ret_found the caller reads the columns, then resets. */
-static enum err step_one(sqlite3_stmt *stmt, bool *ret_found)
+enum err ledger_sqlite_step_one(sqlite3_stmt *stmt, bool *ret_found)
 {
     int code = sqlite3_step(stmt);
 
@@ -95,11 +96,31 @@ static enum err step_one(sqlite3_stmt *stmt, bool *ret_found)
     return sqlite_db_err(code);
 }
 
+enum err ledger_sqlite_text(struct arena *arena, sqlite3_stmt *stmt, int column,
+                            struct str *ret_text)
+{
+    *ret_text = STR_NONE;
+    if (sqlite3_column_type(stmt, column) == SQLITE_NULL)
+        return ERR_OK;
+    *ret_text = arena_copy(arena, sqlite_db_text(stmt, column));
+    return ret_text->ptr ? ERR_OK : ERR_NOMEM;
+}
+
+void ledger_sqlite_bind_text(sqlite3_stmt *stmt, int number, struct str text)
+{
+    if (text.ptr)
+        sqlite3_bind_text(stmt, number, text.ptr, (int)text.len, SQLITE_STATIC);
+    else
+        sqlite3_bind_null(stmt, number);
+}
+
+/* ---- load ---- */
+
 static enum err load_int(sqlite3_stmt *stmt, int64_t *ret_value)
 {
     bool found;
 
-    TRY(step_one(stmt, &found));
+    TRY(ledger_sqlite_step_one(stmt, &found));
     if (!found)
         return ERR_CORRUPT;
     *ret_value = sqlite3_column_int64(stmt, 0);
@@ -109,176 +130,149 @@ static enum err load_int(sqlite3_stmt *stmt, int64_t *ret_value)
 
 static enum err load_user(sqlite3_stmt *stmt, struct ledger_user_row *row)
 {
-    sqlite3_bind_int64(stmt, 1, row->user_id);
-    TRY(step_one(stmt, &row->found));
-    if (row->found) {
-        row->balance = sqlite3_column_int64(stmt, 0);
-        sqlite3_reset(stmt);
-    }
+    sqlite3_bind_int64(stmt, 1, row->row.key.a);
+    TRY(ledger_sqlite_step_one(stmt, &row->row.found));
+    if (!row->row.found)
+        return ERR_OK;
+    row->balance = sqlite3_column_int64(stmt, 0);
+    row->held = sqlite3_column_int64(stmt, 1);
+    row->incoming = sqlite3_column_int64(stmt, 2);
+    for (int status = 0; status < ORDER_STATUS_N; status++)
+        row->orders[status] = sqlite3_column_int64(stmt, 3 + status);
+    row->has_cart = sqlite3_column_int64(stmt, 6) != 0;
+    sqlite3_reset(stmt);
     return ERR_OK;
 }
 
 static enum err load_coupon(sqlite3_stmt *stmt, struct ledger_coupon_row *row)
 {
-    sqlite3_bind_int64(stmt, 1, row->coupon_id);
-    TRY(step_one(stmt, &row->found));
-    if (row->found) {
-        ledger_sqlite_coupon(stmt, &row->coupon);
-        sqlite3_reset(stmt);
-    }
+    sqlite3_bind_int64(stmt, 1, row->row.key.a);
+    TRY(ledger_sqlite_step_one(stmt, &row->row.found));
+    if (!row->row.found)
+        return ERR_OK;
+    ledger_sqlite_coupon(stmt, &row->coupon);
+    sqlite3_reset(stmt);
     return ERR_OK;
 }
 
-static enum err load_charge(sqlite3_stmt *stmt, struct ledger_charge_row *row)
+enum err ledger_sqlite_fingerprint(sqlite3_stmt *stmt, int column, uint8_t out[16])
 {
-    sqlite3_bind_int64(stmt, 1, row->user_id);
-    sqlite3_bind_text(stmt, 2, row->key.ptr, (int)row->key.len, SQLITE_STATIC);
-    TRY(step_one(stmt, &row->found));
-    if (!row->found)
+    if (sqlite3_column_bytes(stmt, column) != 16)
+        return ERR_CORRUPT;
+    memcpy(out, sqlite3_column_blob(stmt, column), 16);
+    return ERR_OK;
+}
+
+static enum err load_charge(struct arena *arena, sqlite3_stmt *stmt, struct ledger_charge_row *row)
+{
+    sqlite3_bind_int64(stmt, 1, row->row.key.a);
+    ledger_sqlite_bind_text(stmt, 2, row->row.key.text);
+    TRY(ledger_sqlite_step_one(stmt, &row->row.found));
+    if (!row->row.found)
         return ERR_OK;
-    const void *fingerprint = sqlite3_column_blob(stmt, 0);
-    const void *answer = sqlite3_column_blob(stmt, 4);
-    size_t answer_bytes = (size_t)sqlite3_column_bytes(stmt, 4);
-    bool whole = sqlite3_column_bytes(stmt, 0) == (int)sizeof row->fingerprint;
-    if (whole)
-        memcpy(row->fingerprint, fingerprint, sizeof row->fingerprint);
+    enum err e = ledger_sqlite_fingerprint(stmt, 0, row->fingerprint);
     row->amount = sqlite3_column_int64(stmt, 1);
     row->balance_after = sqlite3_column_int64(stmt, 2);
     row->charged_at_ms = sqlite3_column_int64(stmt, 3);
-    row->has_answer = answer != NULL;
-    row->answer = (struct buf){ 0 };
-    if (answer)
-        buf_bytes(&row->answer, answer, answer_bytes);
+    row->status = sqlite3_column_int64(stmt, 4);
+    row->charge_id = sqlite3_column_int64(stmt, 5);
+    if (e == ERR_OK)
+        e = ledger_sqlite_text(arena, stmt, 6, &row->answer);
     sqlite3_reset(stmt);
-    return !whole ? ERR_CORRUPT : buf_ok(&row->answer) ? ERR_OK : ERR_NOMEM;
+    return e;
 }
 
-enum err ledger_sqlite_load(struct sqlite_ledger *ledger)
+static enum err load_sequences(struct sqlite_ledger *ledger)
+{
+    struct ledger_rows *rows = &ledger->rows;
+    sqlite3_stmt *stmt = ledger->stmt.load_sequences;
+    bool found;
+
+    TRY(ledger_sqlite_step_one(stmt, &found));
+    if (!found)
+        return ERR_CORRUPT;
+    rows->next_user_coupon_id = sqlite3_column_int64(stmt, 0);
+    rows->next_order_id = sqlite3_column_int64(stmt, 1);
+    rows->next_charge_id = sqlite3_column_int64(stmt, 2);
+    rows->product_count = sqlite3_column_int64(stmt, 3);
+    sqlite3_reset(stmt);
+    if (rows->needs_next_coupon_id)
+        TRY(load_int(ledger->stmt.load_next_coupon, &rows->next_coupon_id));
+    if (rows->needs_next_user_id)
+        TRY(load_int(ledger->stmt.load_next_user, &rows->next_user_id));
+    if (rows->needs_next_product_id)
+        TRY(load_int(ledger->stmt.load_next_product, &rows->next_product_id));
+    return ERR_OK;
+}
+
+static enum err load_rows(struct sqlite_ledger *ledger)
 {
     struct ledger_rows *rows = &ledger->rows;
     struct sqlite_statements *s = &ledger->stmt;
 
-    for (size_t i = 0; i < rows->user_count; i++)
-        TRY(load_user(s->load_user, &rows->users[i]));
-    for (size_t i = 0; i < rows->coupon_count; i++)
-        TRY(load_coupon(s->load_coupon, &rows->coupons[i]));
-    for (size_t i = 0; i < rows->charge_count; i++)
-        TRY(load_charge(s->load_charge, &rows->charges[i]));
-    TRY(load_int(s->load_sequence, &rows->next_user_coupon_id));
-    if (rows->needs_next_coupon_id)
-        TRY(load_int(s->load_next_coupon, &rows->next_coupon_id));
-    if (rows->needs_next_user_id)
-        TRY(load_int(s->load_next_user, &rows->next_user_id));
-    return ERR_OK;
+    for (; rows->users.loaded < rows->users.count; rows->users.loaded++)
+        TRY(load_user(s->load_user, rows->users.rows[rows->users.loaded]));
+    for (; rows->coupons.loaded < rows->coupons.count; rows->coupons.loaded++)
+        TRY(load_coupon(s->load_coupon, rows->coupons.rows[rows->coupons.loaded]));
+    for (; rows->charges.loaded < rows->charges.count; rows->charges.loaded++)
+        TRY(load_charge(&rows->arena, s->load_charge, rows->charges.rows[rows->charges.loaded]));
+    TRY(ledger_sqlite_orders_load(ledger));
+    return ledger_sqlite_shop_load(ledger);
 }
 
-/* The fences did not let the place in: whose is it? */
-static enum err place_refused(struct sqlite_ledger *ledger, struct ledger_place *place)
+enum err ledger_sqlite_load(struct sqlite_ledger *ledger)
 {
-    sqlite3_stmt *stmt = ledger->stmt.find_place;
-    struct ledger_held held;
-    bool found;
+    bool more = true;
 
-    sqlite3_bind_int64(stmt, 1, place->user_id);
-    sqlite3_bind_int64(stmt, 2, place->coupon_id);
-    TRY(step_one(stmt, &found));
-    if (!found) {
-        place->outcome = LEDGER_PLACE_CONFLICT;
-        return ERR_OK;
-    }
-    ledger_sqlite_held(stmt, &held);
-    sqlite3_reset(stmt);
-    place->outcome = held.slot == place->slot ? LEDGER_PLACE_THERE : LEDGER_PLACE_OTHER;
-    place->slot = held.slot;
-    place->user_coupon_id = held.user_coupon_id;
-    place->issued_at_ms = held.issued_at_ms;
-    place->expires_at_ms = held.expires_at_ms;
-    return ERR_OK;
-}
-
-static enum err store_place(struct sqlite_ledger *ledger, struct ledger_place *place)
-{
-    sqlite3_stmt *stmt = ledger->stmt.insert_place;
-
-    sqlite3_bind_int64(stmt, 1, place->coupon_id);
-    sqlite3_bind_int64(stmt, 2, place->slot);
-    sqlite3_bind_int64(stmt, 3, place->user_id);
-    sqlite3_bind_int64(stmt, 4, place->user_coupon_id);
-    sqlite3_bind_int64(stmt, 5, place->issued_at_ms);
-    sqlite3_bind_int64(stmt, 6, place->expires_at_ms);
-    sqlite3_bind_int64(stmt, 7, place->uses);
-    TRY(sqlite_db_run(stmt));
-    if (sqlite3_changes(ledger->db) != 1)
-        return place_refused(ledger, place);
-    ledger_place_stored(&ledger->rows, place);
-    return ERR_OK;
-}
-
-static enum err insert_user(struct sqlite_ledger *ledger, const struct ledger_users_create *create,
-                            int64_t user_id, bool *ret_created)
-{
-    sqlite3_stmt *stmt = ledger->stmt.insert_user;
-
-    sqlite3_bind_int64(stmt, 1, user_id);
-    sqlite3_bind_text(stmt, 2, create->username.ptr, (int)create->username.len, SQLITE_STATIC);
-    sqlite3_bind_text(stmt, 3, create->email.ptr, (int)create->email.len, SQLITE_STATIC);
-    sqlite3_bind_int64(stmt, 4, create->balance);
-    TRY(sqlite_db_run(stmt));
-    *ret_created = sqlite3_changes(ledger->db) == 1;
-    return ERR_OK;
-}
-
-/* The next piece of the range. Nothing of the command moves on before the commit. */
-static enum err store_users(struct sqlite_ledger *ledger, struct ledger_users_create *create)
-{
-    int64_t next = create->next_user_id ? create->next_user_id : create->from_user_id;
-    int64_t count = MIN(create->to_user_id - next + 1, (int64_t)LEDGER_USERS_PIECE);
-
-    create->piece_created = 0;
-    for (int64_t i = 0; i < count; i++) {
-        bool is_new;
-        TRY(insert_user(ledger, create, next + i, &is_new));
-        create->piece_created += is_new;
+    TRY(load_sequences(ledger));
+    while (more) {
+        TRY(load_rows(ledger));
+        TRY(ledger_rows_follow(&ledger->rows, &more));
     }
     return ERR_OK;
 }
 
-bool ledger_sqlite_users_committed(struct ledger_users_create *create)
-{
-    int64_t next = create->next_user_id ? create->next_user_id : create->from_user_id;
+/* ---- store ---- */
 
-    create->created += create->piece_created;
-    create->taken = create->refuse_taken && create->created == 0;
-    if (create->to_user_id - next < LEDGER_USERS_PIECE)
-        return true;
-    create->next_user_id = next + LEDGER_USERS_PIECE;
-    return false;
+static enum err forget(struct sqlite_ledger *ledger, struct ledger_forget *forget)
+{
+    sqlite3_stmt *const stmts[] = { ledger->stmt.forget_charges, ledger->stmt.forget_keys };
+    int64_t most = 0;
+
+    for (size_t i = 0; i < ARRAY_COUNT(stmts); i++) {
+        sqlite3_bind_int64(stmts[i], 1, ledger->rows.now_ms - LEDGER_ANSWERS_KEPT_MS);
+        sqlite3_bind_int64(stmts[i], 2, LEDGER_FORGET_PIECE);
+        TRY(sqlite_db_run(stmts[i]));
+        most = MAX(most, (int64_t)sqlite3_changes(ledger->db));
+    }
+    forget->forgotten = most;
+    return ERR_OK;
 }
 
-static enum err store_commands(struct sqlite_ledger *ledger, struct list *batch, bool *ret_places)
+static enum err store_int(sqlite3_stmt *stmt, int64_t value)
+{
+    sqlite3_bind_int64(stmt, 1, value);
+    return sqlite_db_run(stmt);
+}
+
+/* Those that write more than the rows they decided on. */
+static enum err store_commands(struct sqlite_ledger *ledger, struct list *batch)
 {
     struct ledger_command *command;
 
-    *ret_places = false;
     LIST_FOREACH (command, batch, struct ledger_command, node) {
-        if (command->op == LEDGER_PLACE) {
-            TRY(store_place(ledger, &command->place));
-            *ret_places = true;
-        } else if (command->op == LEDGER_USERS_CREATE) {
-            TRY(store_users(ledger, &command->users_create));
-        } else if (command->op == LEDGER_CLOCK_SET) {
-            sqlite3_bind_int64(ledger->stmt.store_clock, 1, command->clock_set.offset_ms);
-            TRY(sqlite_db_run(ledger->stmt.store_clock));
-        } else if (command->op == LEDGER_LOAD_DATA_SET) {
-            sqlite3_bind_int64(ledger->stmt.store_load_data, 1, (int64_t)command->load_data);
-            TRY(sqlite_db_run(ledger->stmt.store_load_data));
-        } else if (command->op == LEDGER_FORGET) {
-            sqlite3_bind_int64(ledger->stmt.forget, 1,
-                               ledger->rows.now_ms - LEDGER_ANSWERS_KEPT_MS);
-            sqlite3_bind_int64(ledger->stmt.forget, 2, LEDGER_FORGET_PIECE);
-            TRY(sqlite_db_run(ledger->stmt.forget));
-            command->forget.forgotten = sqlite3_changes(ledger->db);
-        }
+        if (command->op == LEDGER_PLACE)
+            TRY(ledger_sqlite_place_store(ledger, &command->place));
+        else if (command->op == LEDGER_USERS_CREATE)
+            TRY(ledger_sqlite_users_store(ledger, &command->users_create));
+        else if (command->op == LEDGER_CLOCK_SET)
+            TRY(store_int(ledger->stmt.store_clock, command->clock_set.offset_ms));
+        else if (command->op == LEDGER_LOAD_DATA_SET)
+            TRY(store_int(ledger->stmt.store_load_data, (int64_t)command->load_data));
+        else if (command->op == LEDGER_FORGET)
+            TRY(forget(ledger, &command->forget));
+        else if (command->op == LEDGER_BOARDS_STORE)
+            TRY(ledger_sqlite_boards_store(ledger, &command->boards_store));
     }
     return ERR_OK;
 }
@@ -297,11 +291,12 @@ static void bind_coupon(sqlite3_stmt *stmt, const struct coupon *coupon)
     sqlite3_bind_int64(stmt, 10, (int64_t)coupon->witness.hash);
 }
 
-static enum err store_coupon(struct sqlite_statements *s, const struct ledger_coupon_row *row)
+static enum err store_coupon(struct sqlite_statements *s, const struct ledger_coupon_row *row,
+                             bool create)
 {
     const struct coupon *coupon = &row->coupon;
 
-    if (!row->created) {
+    if (!create) {
         bind_coupon(s->store_coupon, coupon);
         return sqlite_db_run(s->store_coupon);
     }
@@ -312,15 +307,60 @@ static enum err store_coupon(struct sqlite_statements *s, const struct ledger_co
     return sqlite_db_run(s->insert_coupon);
 }
 
-static enum err store_charge(sqlite3_stmt *stmt, const struct ledger_charge_row *row)
+static enum err store_coupons(struct sqlite_ledger *ledger, bool created)
 {
-    sqlite3_bind_int64(stmt, 1, row->user_id);
-    sqlite3_bind_text(stmt, 2, row->key.ptr, (int)row->key.len, SQLITE_STATIC);
+    const struct ledger_table *table = &ledger->rows.coupons;
+
+    for (size_t i = 0; i < table->count; i++) {
+        const struct ledger_coupon_row *row = table->rows[i];
+        if (created ? row->created : row->changed)
+            TRY(store_coupon(&ledger->stmt, row, created));
+    }
+    return ERR_OK;
+}
+
+static enum err store_user(struct sqlite_statements *s, const struct ledger_user_row *row)
+{
+    sqlite3_stmt *stmt = row->created ? s->insert_user : s->store_user;
+
+    sqlite3_bind_int64(stmt, 1, row->row.key.a);
+    sqlite3_bind_int64(stmt, 2, row->balance);
+    sqlite3_bind_int64(stmt, 3, row->held);
+    sqlite3_bind_int64(stmt, 4, row->incoming);
+    for (int status = 0; status < ORDER_STATUS_N; status++)
+        sqlite3_bind_int64(stmt, 5 + status, row->orders[status]);
+    sqlite3_bind_int64(stmt, 8, row->has_cart);
+    return sqlite_db_run(stmt);
+}
+
+static enum err store_charge(struct sqlite_statements *s, const struct ledger_charge_row *row)
+{
+    sqlite3_stmt *stmt = row->removed ? s->delete_charge : s->store_charge;
+
+    sqlite3_bind_int64(stmt, 1, row->row.key.a);
+    ledger_sqlite_bind_text(stmt, 2, row->row.key.text);
+    if (row->removed)
+        return sqlite_db_run(stmt);
     sqlite3_bind_blob(stmt, 3, row->fingerprint, sizeof row->fingerprint, SQLITE_STATIC);
     sqlite3_bind_int64(stmt, 4, row->amount);
     sqlite3_bind_int64(stmt, 5, row->balance_after);
     sqlite3_bind_int64(stmt, 6, row->charged_at_ms);
-    sqlite3_bind_blob(stmt, 7, row->answer.ptr, (int)row->answer.len, SQLITE_STATIC);
+    sqlite3_bind_int64(stmt, 7, row->status);
+    sqlite3_bind_int64(stmt, 8, row->charge_id);
+    ledger_sqlite_bind_text(stmt, 9, row->answer);
+    return sqlite_db_run(stmt);
+}
+
+static enum err store_sequences(struct sqlite_ledger *ledger)
+{
+    sqlite3_stmt *stmt = ledger->stmt.store_sequences;
+
+    if (!ledger->rows.sequences_changed)
+        return ERR_OK;
+    sqlite3_bind_int64(stmt, 1, ledger->rows.next_user_coupon_id);
+    sqlite3_bind_int64(stmt, 2, ledger->rows.next_order_id);
+    sqlite3_bind_int64(stmt, 3, ledger->rows.next_charge_id);
+    sqlite3_bind_int64(stmt, 4, ledger->rows.product_count);
     return sqlite_db_run(stmt);
 }
 
@@ -328,33 +368,22 @@ enum err ledger_sqlite_store(struct sqlite_ledger *ledger, struct list *batch)
 {
     struct ledger_rows *rows = &ledger->rows;
     struct sqlite_statements *s = &ledger->stmt;
-    bool places;
 
     /* New coupons first: the INSERT of a place reads its coupon's quantity. */
-    for (size_t i = 0; i < rows->coupon_count; i++)
-        if (rows->coupons[i].created)
-            TRY(store_coupon(s, &rows->coupons[i]));
-    TRY(store_commands(ledger, batch, &places));
-    for (size_t i = 0; i < rows->coupon_count; i++) {
-        struct ledger_coupon_row *row = &rows->coupons[i];
-        bool created = row->created;
-        row->created = false;
-        if (row->changed)
-            TRY(store_coupon(s, row));
-        row->created = created;
+    TRY(store_coupons(ledger, true));
+    TRY(store_commands(ledger, batch));
+    TRY(store_coupons(ledger, false));
+    for (size_t i = 0; i < rows->users.count; i++) {
+        const struct ledger_user_row *row = rows->users.rows[i];
+        if (row->created || row->changed)
+            TRY(store_user(s, row));
     }
-    for (size_t i = 0; i < rows->user_count; i++)
-        if (rows->users[i].changed) {
-            sqlite3_bind_int64(s->store_user, 1, rows->users[i].user_id);
-            sqlite3_bind_int64(s->store_user, 2, rows->users[i].balance);
-            TRY(sqlite_db_run(s->store_user));
-        }
-    for (size_t i = 0; i < rows->charge_count; i++)
-        if (rows->charges[i].created)
-            TRY(store_charge(s->insert_charge, &rows->charges[i]));
-    if (places) {
-        sqlite3_bind_int64(s->store_sequence, 1, rows->next_user_coupon_id);
-        TRY(sqlite_db_run(s->store_sequence));
+    for (size_t i = 0; i < rows->charges.count; i++) {
+        const struct ledger_charge_row *row = rows->charges.rows[i];
+        if (row->created || row->changed || row->removed)
+            TRY(store_charge(s, row));
     }
-    return ERR_OK;
+    TRY(ledger_sqlite_orders_store(ledger));
+    TRY(ledger_sqlite_shop_store(ledger));
+    return store_sequences(ledger);
 }

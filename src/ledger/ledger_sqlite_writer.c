@@ -41,12 +41,18 @@ static enum err commit(struct sqlite_ledger *ledger)
 
 static enum err batch_write(struct sqlite_ledger *ledger, struct list *batch)
 {
+    struct ledger_changes changes;
+
     TRY(sqlite_db_run(ledger->stmt.begin));
-    ledger_rows_collect(&ledger->rows, batch, clock_wall_ms());
+    TRY(ledger_rows_collect(&ledger->rows, batch, clock_wall_ms()));
     TRY(ledger_sqlite_load(ledger));
     TRY(ledger_decide(&ledger->rows, batch));
+    TRY(ledger_changes_collect(&ledger->rows, &changes));
     TRY(ledger_sqlite_store(ledger, batch));
-    return commit(ledger);
+    TRY(commit(ledger));
+    if (ledger->base.watch && (changes.sale_count || changes.product_count))
+        ledger->base.watch->committed(ledger->base.watch, &changes);
+    return ERR_OK;
 }
 
 /* One transaction: on any error but ERR_UNCERTAIN, certainly nothing of it is there. */

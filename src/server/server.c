@@ -96,6 +96,7 @@ static enum err open_ledger(struct server *server, struct config_error *error)
         .batch_max = (size_t)config->ledger_batch_max,
         .queue_age_max_ms = (uint64_t)config->ledger_queue_age_max_ms,
         .reserve_linger_ms = (uint64_t)config->ledger_reserve_linger_ms,
+        .users_external = config->users_external,
         .metrics = metrics_slot(server->metrics, server->thread_count),
         .on_uncertain = end_uncertain,
         .context = server,
