@@ -11,6 +11,7 @@
 #pragma once
 #include "base/arena.h"
 #include "base/buf.h"
+#include "http/http_client_ip.h"
 #include "http/http_field.h"
 #include "loop/loop.h"
 
@@ -36,10 +37,11 @@ struct http_request {
     struct str request_id; /* the caller's X-Request-Id if usable, else a new one; is echoed */
     struct str peer_text;  /* address without port */
     bool peer_is_loopback;
-    uint64_t started_ns; /* clock_mono_ns() when it was complete */
-    struct arena arena;  /* for whoever handles the request; reset when it has been answered */
-    void *app;           /* http_server_options.app */
-    const void *user;    /* the application's own */
+    const struct http_ip *peer_ip; /* the same address; of the connection */
+    uint64_t started_ns;           /* clock_mono_ns() when it was complete */
+    struct arena arena; /* for whoever handles the request; reset when it has been answered */
+    void *app;          /* http_server_options.app */
+    const void *user;   /* the application's own */
 
     /* Streaming only, set by the application before http_stream_begin(): what was queued has gone
      * out, or the peer has gone (http_request_peer_gone()). */

@@ -383,6 +383,8 @@ struct http_conn *http_conn_new(struct http_server *server, const struct loop_ad
     memcpy(conn->peer, peer_text.ptr, peer_text.len);
     conn->peer_len = (unsigned char)peer_text.len;
     conn->peer_is_loopback = loop_addr_is_loopback(peer);
+    if (!http_ip_parse(peer_text, &conn->peer_ip))
+        conn->peer_ip = (struct http_ip){ { 0 } };
     conn->server = server;
     conn->reading = true;
     conn->stream.on_readable = on_readable;

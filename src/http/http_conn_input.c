@@ -45,6 +45,7 @@ static void fill_request(struct http_conn *conn, const struct http_head *head)
     }
     req->peer_text = (struct str){ conn->peer, conn->peer_len };
     req->peer_is_loopback = conn->peer_is_loopback;
+    req->peer_ip = &conn->peer_ip;
     req->app = conn->server->options.app;
     req->started_ns = clock_mono_ns();
     conn->version_10 = head->version_minor == 0;

@@ -72,6 +72,7 @@ struct http_conn {
     bool version_10, peer_is_loopback;
     unsigned char peer_len;
     char peer[LOOP_ADDR_TEXT_BYTES];
+    struct http_ip peer_ip;
     char id[HTTP_CONN_ID_BYTES];
     struct extra *extra; /* further headers of the answer, in the request's arena */
     struct http_request req;
