@@ -198,6 +198,8 @@ static enum ledger_order_outcome draft(struct ledger_rows *rows,
 
     if (!ledger_rows_user_is_there(rows, user))
         return LEDGER_ORDER_NO_USER;
+    if (order->line_count == 0)
+        return LEDGER_ORDER_NO_LINES;
     if ((outcome = check_products(rows, order->lines, order->line_count, ret_product_id)) ||
         (outcome = check_stock(rows, order->lines, order->line_count, ret_product_id)) ||
         (outcome = check_coupon(rows, create->user_id, create->coupon_id)))
@@ -306,10 +308,11 @@ enum err ledger_decide_order_create(struct ledger_rows *rows, struct ledger_comm
                                   .coupon_id = create->coupon_id,
                                   .line_count = create->line_count,
                                   .created_at_ms = rows->now_ms };
-    order.lines = arena_alloc(&rows->arena, create->line_count * sizeof *order.lines);
+    order.lines = arena_alloc(&rows->arena, (create->line_count + 1) * sizeof *order.lines);
     if (!order.lines)
         return ERR_NOMEM;
-    memcpy(order.lines, create->lines, create->line_count * sizeof *order.lines);
+    if (create->line_count)
+        memcpy(order.lines, create->lines, create->line_count * sizeof *order.lines);
     result->outcome = draft(rows, create, &order, &result->product_id);
     if (result->outcome != LEDGER_ORDER_OK)
         return ERR_OK;

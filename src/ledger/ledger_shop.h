@@ -99,6 +99,7 @@ enum ledger_order_outcome {
     LEDGER_ORDER_NO_ORDER,
     LEDGER_ORDER_NOT_OWNER,
     LEDGER_ORDER_INVALID_STATUS,
+    LEDGER_ORDER_NO_LINES,           /* line_count is 0 */
     LEDGER_ORDER_NO_PRODUCT,         /* result.product_id */
     LEDGER_ORDER_INSUFFICIENT_STOCK, /* result.product_id */
     LEDGER_ORDER_INVALID_COUPON,     /* unknown, not owned, or used up */

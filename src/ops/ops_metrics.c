@@ -175,6 +175,24 @@ static void gateway_in_flight_read(void *context, struct metrics_writer *writer)
         metrics_sample_int(writer, STR(""), (int64_t)gateway_stats(api->shop->gateway).in_flight);
 }
 
+/* ---- payments under way ---- */
+
+static void payment_open_read(void *context, struct metrics_writer *writer)
+{
+    const struct api *api = context;
+
+    metrics_sample_int(writer, STR(""), atomic_load(&api->shop->attempts_open));
+}
+
+static void payment_oldest_read(void *context, struct metrics_writer *writer)
+{
+    const struct api *api = context;
+    int64_t since_ms = atomic_load(&api->shop->attempts_oldest_ms);
+    int64_t age_ms = since_ms ? MAX(clock_wall_ms() - since_ms, 0) : 0;
+
+    metrics_sample(writer, STR(""), (double)age_ms / 1000);
+}
+
 static void over_issued_read(void *context, struct metrics_writer *writer)
 {
     const struct api *api = context;
@@ -242,6 +260,8 @@ void ops_metrics_register(struct api *api)
         { METRIC_breaker_slow_rate, breaker_slow_rate_read },
         { METRIC_breaker_refused, breaker_refused_read },
         { METRIC_gateway_in_flight, gateway_in_flight_read },
+        { METRIC_payment_open, payment_open_read },
+        { METRIC_payment_oldest, payment_oldest_read },
         { METRIC_over_issued, over_issued_read },
         { METRIC_gate_minus_sql, gate_minus_sql_read },
     };

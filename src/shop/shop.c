@@ -10,9 +10,7 @@
 enum err shop_init(struct shop *shop, const struct config *config, struct ledger *ledger,
                    struct gate *gate, struct gateway *gateway)
 {
-    *shop = (struct shop){
-        .config = config, .ledger = ledger, .gate = gate, .gateway = gateway
-    };
+    *shop = (struct shop){ .config = config, .ledger = ledger, .gate = gate, .gateway = gateway };
     shop->catalog = catalog_new();
     shop->turns = shop_turns_new();
     if (shop->catalog && shop->turns)
@@ -85,6 +83,7 @@ static enum err start_jobs(struct shop_loop *loop)
     TRY(sweeper_start(loop));
     TRY(keeper_start(loop));
     TRY(forget_start(loop));
+    TRY(settler_start(&loop->settler, loop));
     return invariants_start(&loop->invariants, loop->shop, loop->loop);
 }
 
@@ -93,6 +92,7 @@ static void stop_jobs(struct shop_loop *loop)
     loop_timer_stop(&loop->sweep);
     loop_timer_stop(&loop->keep);
     loop_timer_stop(&loop->forget.timer);
+    settler_stop(&loop->settler);
     invariants_stop(&loop->invariants);
 }
 
@@ -103,6 +103,8 @@ enum err shop_loop_init(struct shop_loop *loop, struct shop *shop, struct loop *
     list_init(&loop->lookups);
     list_init(&loop->waiting);
     list_init(&loop->spare);
+    list_init(&loop->payments);
+    list_init(&loop->settler.settlements);
     /* The gate first: what it grants in a turn goes to the ledger in the same turn. */
     loop->gate = gate_client_new(shop->gate, on);
     loop->ledger = ledger_client_new(shop->ledger, on);
@@ -119,13 +121,15 @@ enum err shop_loop_init(struct shop_loop *loop, struct shop *shop, struct loop *
 void shop_loop_drain(struct shop_loop *loop)
 {
     loop->draining = true;
+    payments_hurry(loop);
     stop_jobs(loop);
 }
 
 bool shop_loop_is_idle(const struct shop_loop *loop)
 {
     return loop->placements == 0 && !loop->keeper_busy && !loop->invariants.busy &&
-           !loop->forget.busy && list_empty(&loop->lookups);
+           !loop->forget.busy && list_empty(&loop->lookups) && list_empty(&loop->payments) &&
+           settler_is_idle(&loop->settler);
 }
 
 void shop_loop_fini(struct shop_loop *loop)
@@ -142,4 +146,5 @@ void shop_loop_fini(struct shop_loop *loop)
     loop->gate = gate_client_free(loop->gate);
     loop->gateway = gateway_client_free(loop->gateway);
     id_set_fini(&loop->known_users);
+    settler_fini(&loop->settler);
 }

@@ -14,6 +14,7 @@
 #include "ledger/ledger.h"
 #include "metrics/metrics.h"
 #include "shop/catalog.h"
+#include "shop/shop_orders.h"
 
 struct shop {
     const struct config *config;
@@ -24,6 +25,10 @@ struct shop {
     struct shop_turns *turns; /* administration goes one change at a time */
     /* Looked at every ten seconds by the first loop (invariants.c); anything but 0 is an alarm. */
     _Atomic int64_t over_issued, gate_minus_sql;
+    /* Answers to what the settler settles; set before the loops run. */
+    unsigned (*render_settled)(const struct ledger_command *command, struct buf *answer);
+    /* As the settler saw them last; when the oldest was opened, 0: none is open. */
+    _Atomic int64_t attempts_open, attempts_oldest_ms;
 };
 
 struct shop_loop; /* below */
@@ -142,17 +147,6 @@ struct user_get {
 };
 void user_get(struct shop_loop *loop, struct user_get *get);
 
-/* A command to the ledger for which a caller waits: charges and administration. */
-struct shop_command {
-    void (*done)(struct shop_command *command);
-    struct ledger_command ledger; /* op, key, render and input filled in by the caller */
-
-    struct shop_loop *loop; /* private */
-    struct loop_task task;
-};
-/* ledger.err is ERR_OVERLOADED when there was no room. After `done`: ledger_command_fini(). */
-void shop_command(struct shop_loop *loop, struct shop_command *command);
-
 /* ---- administration: one at a time, over all loops, first come first served ---- */
 
 struct turn {
@@ -231,6 +225,8 @@ struct shop_loop {
     bool keeper_busy;
     struct invariants invariants;
     struct forget forget;
+    struct list payments; /* under way: payment.c */
+    struct settler settler;
     bool draining;
 };
 

@@ -31,6 +31,19 @@ enum err sweeper_start(struct shop_loop *loop) MUST_CHECK;
 /* coupon_admin.c: opens the gates that are closed and should not be. */
 enum err keeper_start(struct shop_loop *loop) MUST_CHECK;
 
+/* payment.c: what of an attempt is asked of the gateway, and what its answer says to the ledger. */
+void payment_call_fill(struct gateway_call *call, const struct ledger_attempt *attempt);
+void payment_settle_fill(struct ledger_attempt_settle *settle, const struct ledger_attempt *attempt,
+                         enum ledger_attempt_answer answer, const struct gateway_call *call);
+
+/* settler.c */
+enum err settler_start(struct settler *settler, struct shop_loop *loop) MUST_CHECK;
+void settler_stop(struct settler *settler);
+bool settler_is_idle(const struct settler *settler);
+void settler_fini(struct settler *settler); /* idle */
+/* Attempts are settled when they have been open for longer. */
+int64_t settler_after_ms(const struct shop *shop);
+
 /* forget.c */
 enum err forget_start(struct shop_loop *loop) MUST_CHECK;
 
