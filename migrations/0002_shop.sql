@@ -30,9 +30,11 @@ CREATE TABLE products (
     created_at INTEGER NOT NULL
 );
 CREATE INDEX products_by_price ON products (price);
+CREATE INDEX products_by_price_down ON products (price DESC, product_id);
 CREATE INDEX products_by_age ON products (created_at);
 CREATE INDEX products_of_category ON products (category, product_id);
 CREATE INDEX products_of_category_by_price ON products (category, price);
+CREATE INDEX products_of_category_by_price_down ON products (category, price DESC, product_id);
 CREATE INDEX products_of_category_by_age ON products (category, created_at);
 
 CREATE TABLE categories (

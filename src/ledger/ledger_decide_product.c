@@ -49,8 +49,8 @@ enum err ledger_decide_product_change(struct ledger_rows *rows,
         row->product.price = to->price;
     if (change->has_stock)
         row->product.stock = to->stock;
-    row->listed |= change->has_name || change->has_description || change->has_category ||
-                   change->has_price;
+    row->listed |=
+        change->has_name || change->has_description || change->has_category || change->has_price;
     row->changed |= row->listed || change->has_stock;
     return ERR_OK;
 }

@@ -7,6 +7,7 @@
 #include "ledger/ledger_queue.h"
 #include "ledger/ledger_rows.h"
 #include "ledger/ledger_sqlite.h"
+#include "ledger/ledger_sqlite_shop.h"
 #include "sqlite/sqlite_db.h"
 
 /* The writer's statements, by the file that uses them. */
@@ -76,6 +77,7 @@ struct sqlite_client {
     sqlite3 *db;
     sqlite3_stmt *read[LEDGER_READ_OP_N];
     sqlite3_stmt *order_lines, *order_counts;
+    struct sqlite_shop_reads shop;
 };
 
 /* ledger_sqlite_rows.c: one batch's rows in and out of the database, inside a transaction */

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "ledger/ledger_sqlite_internal.h"
+#include "ledger/ledger_sqlite_sales.h"
 
 #define ORDERS_OF_STATUS(status)                                           \
     "SELECT order_id FROM orders WHERE user_id = ?1 AND status = " #status \
@@ -40,6 +41,7 @@ enum err ledger_sqlite_read_open(struct sqlite_client *client)
         [LEDGER_READ_ATTEMPTS] = "SELECT kind, subject_id, number, claim, user_id, amount,"
                                  " operation, idempotency_key, started_at FROM attempts"
                                  " WHERE state = 0 AND started_at < ? ORDER BY started_at LIMIT ?",
+        [LEDGER_READ_BOARD] = BOARD_READ_SQL,
     };
     struct sqlite_ledger *ledger = CONTAINER_OF(client->base.ledger, struct sqlite_ledger, base);
 
@@ -48,6 +50,7 @@ enum err ledger_sqlite_read_open(struct sqlite_client *client)
     for (size_t i = 0; i < LEDGER_READ_OP_N; i++)
         if (sql[i])
             TRY(sqlite_db_prepare(client->db, sql[i], &client->read[i]));
+    TRY(ledger_sqlite_read_shop_open(client));
     TRY(sqlite_db_prepare(client->db, ORDER_LINES_SQL, &client->order_lines));
     return sqlite_db_prepare(client->db,
                              "SELECT orders_pending, orders_completed, orders_cancelled"
@@ -146,12 +149,17 @@ static enum err read_one(struct sqlite_client *client, sqlite3_stmt *stmt, struc
     case LEDGER_READ_ATTEMPTS:
         return ledger_sqlite_read_attempts(stmt, read);
     case LEDGER_READ_PRODUCT:
+        return ledger_sqlite_read_product(client, read);
     case LEDGER_READ_PRODUCTS:
+        return ledger_sqlite_read_products(client, read);
     case LEDGER_READ_PRODUCTS_BY_ID:
+        return ledger_sqlite_read_products_by_id(client, read);
     case LEDGER_READ_CART:
+        return ledger_sqlite_read_cart(client, read);
+    case LEDGER_READ_BOARD:
+        return ledger_sqlite_board_read(stmt, read);
     case LEDGER_READ_SALES_PAGE:
     case LEDGER_READ_SALES_PRODUCT:
-    case LEDGER_READ_BOARD:
     case LEDGER_READ_OP_N:
         break;
     }
@@ -174,6 +182,9 @@ void ledger_sqlite_read(struct ledger_client *base, struct ledger_read *read)
 
     if (atomic_load_explicit(&ledger->fault, memory_order_relaxed)) {
         read->err = ERR_UNAVAILABLE;
+    } else if (read->op == LEDGER_READ_SALES_PAGE || read->op == LEDGER_READ_SALES_PRODUCT) {
+        ledger_sqlite_sales_read(client, read);
+        return;
     } else {
         read->err = read_one(client, stmt, read);
         if (read->err != ERR_OK)

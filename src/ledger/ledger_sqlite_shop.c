@@ -11,14 +11,14 @@ enum err ledger_sqlite_shop_prepare(struct sqlite_ledger *ledger)
           "SELECT count(*), coalesce(max(line), 0) FROM cart_lines WHERE user_id = ?" },
         { &s->load_cart_line,
           "SELECT quantity, line FROM cart_lines WHERE user_id = ? AND product_id = ?" },
-        { &s->insert_product, "INSERT INTO products (product_id, name, description, category, price,"
-                              " stock, held, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)" },
+        { &s->insert_product,
+          "INSERT INTO products (product_id, name, description, category, price,"
+          " stock, held, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)" },
         { &s->update_product, "UPDATE products SET name = ?2, description = ?3, category = ?4,"
                               " price = ?5, stock = ?6, held = ?7 WHERE product_id = ?1" },
         { &s->store_stock, "UPDATE products SET stock = ?2, held = ?3 WHERE product_id = ?1" },
-        { &s->count_category,
-          "INSERT INTO categories (category, products) VALUES (?1, max(?2, 0))"
-          " ON CONFLICT (category) DO UPDATE SET products = products + ?2" },
+        { &s->count_category, "INSERT INTO categories (category, products) VALUES (?1, max(?2, 0))"
+                              " ON CONFLICT (category) DO UPDATE SET products = products + ?2" },
         { &s->store_cart_line,
           "INSERT INTO cart_lines (user_id, product_id, quantity, line) VALUES (?, ?, ?, ?)"
           " ON CONFLICT DO UPDATE SET quantity = excluded.quantity, line = excluded.line" },
@@ -166,8 +166,7 @@ static enum err store_cart_line(struct sqlite_shop_statements *s,
 
 enum err ledger_sqlite_shop_store(struct sqlite_ledger *ledger)
 {
-    const struct ledger_table *products = &ledger->rows.products,
-                              *lines = &ledger->rows.cart_lines;
+    const struct ledger_table *products = &ledger->rows.products, *lines = &ledger->rows.cart_lines;
 
     for (size_t i = 0; i < products->count; i++) {
         const struct ledger_product_row *row = products->rows[i];
