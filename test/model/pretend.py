@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model that plays the server: it makes up what a server may choose. With a rule broken in it, it is
+what the comparison must notice."""
+
+import itertools
+import json
+import random
+
+from model.base import Moment
+from model.compare import Answer, wire
+
+SEEDED_AT = Moment(1_800_000_000_000)
+DAY_MS = 86400000
+
+
+class MadeUp:
+    """One answer's choices."""
+
+    def __init__(self, pretend):
+        self.pretend = pretend
+
+    def number(self, *where):
+        return next(self.pretend.ids)
+
+    def text(self, *where):
+        number = next(self.pretend.ids)
+        day = self.pretend.shop.day(self.pretend.time)
+        return {"orderNumber": f"ORD-{day:%Y%m%d}-{number:010}", "dataTransmission": f"PG_APPROVED: {number}"}.get(
+            where[-1], f"text-{number}"
+        )
+
+    def moment(self, *where):
+        return Moment(self.pretend.time)
+
+    past = moment
+
+    def is_given(self, *where):
+        return True
+
+    def one_of(self, those, *where):
+        return those[0]
+
+    def anything(self, *where):
+        return None
+
+    def row(self, name, member, value):
+        return self
+
+
+class Pretend:
+    """What `Differential` asks of a target."""
+
+    settles = False
+
+    def __init__(self, model, time_zone, seed):
+        self.shop, self.time = model(time_zone), SEEDED_AT
+        self.ids, self.rng = itertools.count(5000), random.Random(f"time of {seed}")
+        self.shop.add_load_data()
+        for product in self.shop.products.values():
+            product.name = f"product {product.product_id}"
+        for coupon, (starts, ends) in zip(
+            self.shop.coupons.values(), ((0, 92), (0, 31), (-20, 10), (0, 31), (-60, -1))
+        ):
+            coupon.starts, coupon.ends = Moment(self.time + starts * DAY_MS), Moment(self.time + ends * DAY_MS)
+            for held in coupon.holders.values():
+                held.user_coupon_id, held.issued, held.expires = next(self.ids), self.time, coupon.ends
+                held.used = self.time if held.uses else None
+
+    def now(self):
+        return self.time
+
+    def keep_clear(self, request, shop):
+        """Time stands still for each command."""
+
+    def ask(self, request):
+        self.time = Moment(self.time + self.rng.randint(0, 1))
+        if request.path.endswith("/clock"):
+            self.time = Moment(self.time + request.body["advanceSeconds"] * 1000)
+        status, body = self.shop.answer(request, self.time, MadeUp(self))
+        if status >= 400:
+            body = {**body, "message": body["error"], "type": f"/problems/{body['code']}"}
+        text = b"" if body is None else json.dumps(wire(body)).encode()
+        return Answer(status, text, self.time, self.time)
+
+    def asked(self, request, shop):
+        """Nothing happens later."""
+
+    def paid_at(self, order_id):
+        return self.shop.orders[order_id].paid_at
+
+    def finish(self, run):
+        """There is no file to look into."""

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The server as a target: one connection, its clock, and at the end its database file."""
+
+import datetime
+import time
+import urllib.parse
+
+from model.base import Moment
+from model.compare import Answer, wire
+from model.stored import stored_differs
+from support import contract
+from support.client import encode
+from support.server import Server
+
+CLEAR_MS = 300
+
+
+class Real:
+    """A server of its own in `directory`, in profile `test`."""
+
+    settles = True
+
+    def __init__(self, directory, time_zone, seed, **settings):
+        self.server = Server(directory, log__level="warn", shop__time_zone=time_zone, **settings)
+        self.server.start()
+        self.offset_ms, self.next_edge, self.latest = 0, None, 0
+
+    def close(self):
+        self.server.close()
+
+    def now(self):
+        """The shop's clock: this machine's, moved."""
+        return Moment(time.time_ns() // 1_000_000 + self.offset_ms)
+
+    def keep_clear(self, request, shop):
+        """No command runs while a day or a window ends: nobody could say on which side it was decided.
+        What changes a score without saying when has a millisecond of its own."""
+        if self.next_edge is None or self.next_edge <= self.now():
+            self.next_edge = next_edge(shop, self.now())
+        if self.next_edge - self.now() < CLEAR_MS:
+            self.wait_until_after(self.next_edge)
+        if request.path.endswith("/cancel"):
+            self.wait_until_after(self.latest)
+
+    def wait_until_after(self, moment):
+        while self.now() <= moment:
+            time.sleep(max(self.next_tick(moment), 0.0002))
+
+    def next_tick(self, moment):
+        return (moment - self.now()) / 1000
+
+    def ask(self, request):
+        before = time.time_ns() // 1_000_000
+        query = "?" + urllib.parse.urlencode(request.query) if request.query else ""
+        headers = () if request.key is None else (("Idempotency-Key", request.key),)
+        body = None if request.body is None else wire(request.body)
+        answer = self.server.caller.raw(encode(request.method, request.path + query, body, headers))
+        contract.check(request.method, request.path + query, answer)
+        if request.path.endswith("/clock") and answer.status == 200:
+            self.offset_ms += request.body["advanceSeconds"] * 1000
+        self.latest = self.now()
+        return Answer(answer.status, answer.body, Moment(before + self.offset_ms), self.latest)
+
+    def paid_at(self, order_id):
+        """Of the orders of the load-test data set: no answer says it."""
+        return self.server.sql("SELECT paid_at FROM orders WHERE order_id = ?", order_id)[0][0]
+
+    def finish(self, run):
+        """Every drop proves right, and the file agrees."""
+        for coupon_id in run.shop.coupons:
+            proof = self.server.settled(coupon_id)
+            assert proof["ok"], proof
+        found = stored_differs(self.server, run.shop)
+        if found:
+            run.report("in the database file: " + "; ".join(found[:20]))
+
+    def asked(self, request, shop):
+        if "/admin/" in request.path:
+            self.next_edge = None
+        if request.path.endswith("/cancel"):
+            self.wait_until_after(self.latest)
+
+
+def next_edge(shop, now):
+    """When next something begins or ends by itself."""
+    tomorrow = shop.day(now) + datetime.timedelta(days=1)
+    midnight = datetime.datetime.combine(tomorrow, datetime.time(), shop.zone)
+    edges = {int(midnight.timestamp()) * 1000}
+    for coupon in shop.coupons.values():
+        edges |= {coupon.starts, coupon.ends, *(held.expires for held in coupon.holders.values())}
+    return min(edge for edge in edges if edge > now)
