@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "ledger/ledger_sqlite_internal.h"
+#include "ledger/ledger_sqlite_sales.h"
 #include "ledger/migrations.h"
 
 static struct sqlite_ledger *self(struct ledger *ledger)
@@ -259,6 +260,8 @@ static const struct ledger_backend sqlite_backend = {
     .read = ledger_sqlite_read,
     .scan_coupons = ledger_sqlite_scan_coupons,
     .scan_rows = ledger_sqlite_scan_rows,
+    .scan_sales = ledger_sqlite_scan_sales,
+    .scan_boards = ledger_sqlite_scan_boards,
     .stats = stats,
     .fault_set = fault_set,
 };
