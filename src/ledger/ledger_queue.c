@@ -47,12 +47,16 @@ void ledger_queue_room_return(struct ledger_queue *queue, size_t count)
     atomic_fetch_sub_explicit(&queue->room_taken, count, memory_order_relaxed);
 }
 
+/* Lingering is not waiting: an unawaited command's age begins when it had to start. */
 static void oldest_update(struct ledger_queue *queue)
 {
     uint64_t oldest_ns = 0;
 
-    if (!list_empty(&queue->commands))
-        oldest_ns = CONTAINER_OF(queue->commands.next, struct ledger_command, node)->queued_ns;
+    if (!list_empty(&queue->commands)) {
+        const struct ledger_command *oldest =
+            CONTAINER_OF(queue->commands.next, struct ledger_command, node);
+        oldest_ns = oldest->queued_ns + (oldest->unawaited ? queue->linger_ns : 0);
+    }
     atomic_store_explicit(&queue->oldest_ns, oldest_ns, memory_order_relaxed);
 }
 

@@ -149,6 +149,21 @@ static void test_age(void **state)
     ledger_queue_fini(&queue);
 }
 
+/* What lingers is not late yet. */
+static void test_age_without_linger(void **state)
+{
+    (void)state;
+    begin(100, 4000, 3000);
+    push(1, true);
+    assert_int_equal(take(0), 1);
+    atomic_fetch_add(&ahead_ms, 6000);
+    assert_true(ledger_queue_room_take(&queue));
+    atomic_fetch_add(&ahead_ms, 2000);
+    assert_false(ledger_queue_room_take(&queue));
+    ledger_queue_batch_done(&queue);
+    ledger_queue_fini(&queue);
+}
+
 static void test_order_and_size(void **state)
 {
     (void)state;
@@ -270,6 +285,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_room),
         cmocka_unit_test(test_age),
+        cmocka_unit_test(test_age_without_linger),
         cmocka_unit_test(test_order_and_size),
         cmocka_unit_test(test_alone),
         cmocka_unit_test(test_lone_unawaited_goes_at_once),
