@@ -14,6 +14,7 @@ struct api {
     struct shop *shop;
     const struct config *config;
     const struct auth_keys *keys; /* NULL: profiles local and test */
+    struct api_policy *policy;    /* NULL: nothing of it is on; shared by all threads */
     struct metrics *metrics;
     _Atomic bool ready;                                       /* the server wants traffic */
     bool (*is_healthy)(struct api *api, struct buf *reasons); /* see ops/ops_health.c */
@@ -27,6 +28,12 @@ struct api_loop {
     struct auth_cache *auth_cache; /* NULL without keys */
     struct metrics_slot *metrics;
 };
+
+/* Proxies, limits and origins of the config (api_policy.h). NULL in *ret_policy: none of them is
+ * on. ERR_INVALID with ret_error; ERR_NOMEM. `config` outlives it. */
+enum err api_policy_new(const struct config *config, struct api_policy **ret_policy,
+                        struct config_error *ret_error) MUST_CHECK;
+struct api_policy *api_policy_free(struct api_policy *policy);
 
 struct api_route;
 /* The tables of routes that this server answers, ended by NULL. ERR_NOMEM. */

@@ -5,7 +5,7 @@
  */
 #include <stdio.h>
 
-#include "api/api_route.h"
+#include "api/api_policy.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -115,8 +115,8 @@ static void answer_methods(struct http_request *request, unsigned allowed, bool 
         http_respond(request, 204, STR_NONE, STR_NONE);
 }
 
-/* The route, or NULL: answered. */
-static const struct api_route *find_route(struct api_call *call)
+/* False: answered. */
+static bool find_route(struct api_call *call)
 {
     struct http_request *request = call->http;
     const struct api *api = call->loop->api;
@@ -124,17 +124,19 @@ static const struct api_route *find_route(struct api_call *call)
 
     if (request->method == HTTP_OPTIONS && str_equal(request->path, STR("*"))) {
         answer_methods(request, ~0u, false);
-        return NULL;
+        return false;
     }
     api_router_match(api->router, request->method, request->path, &match);
+    if (UNLIKELY(api->policy) && !api_policy_admit(call, &match))
+        return false;
     bool hidden = match.test_only && api->config->profile != CONFIG_TEST;
     if (!match.path_known || hidden) {
         api_problem(call, PROBLEM_NOT_FOUND, "there is nothing at this path");
-        return NULL;
+        return false;
     }
     if (!match.route) {
         answer_methods(request, match.allowed, request->method != HTTP_OPTIONS);
-        return NULL;
+        return false;
     }
     call->route = match.route;
     if (match.bad_id) {
@@ -142,111 +144,10 @@ static const struct api_route *find_route(struct api_call *call)
         snprintf(name, sizeof name, "%.*s", (int)MIN(match.bad_id_name.len, sizeof name - 1),
                  match.bad_id_name.ptr);
         api_invalid(call, name, "must be an integer");
-        return NULL;
+        return false;
     }
     memcpy(call->ids, match.ids, sizeof call->ids);
-    return match.route;
-}
-
-/* ---- who is calling ---- */
-
-static bool authenticate(struct api_call *call)
-{
-    struct api_loop *loop = call->loop;
-    struct str field = http_request_header(call->http, STR("Authorization")), token;
-
-    if (!field.ptr || !auth_bearer(field, &token)) {
-        api_problem(call, PROBLEM_UNAUTHENTICATED, "send Authorization: Bearer with a token");
-        return false;
-    }
-    enum auth_result result =
-        auth_verify(loop->api->keys, loop->auth_cache, token, clock_wall_ms(), &call->claims);
-    if (result == AUTH_OK)
-        return true;
-    if (result == AUTH_NOMEM) {
-        api_problem(call, PROBLEM_OVERLOADED, "out of memory");
-        return false;
-    }
-    metrics_add(loop->metrics, METRIC_tokens_refused, 1);
-    api_problem(call, PROBLEM_UNAUTHENTICATED, auth_result_text(result));
-    return false;
-}
-
-static bool admin_only(struct api_call *call)
-{
-    if (call->claims.admin)
-        return true;
-    api_problem(call, PROBLEM_FORBIDDEN, "this needs the role admin");
-    return false;
-}
-
-/* With no real gateway a charge is money from nowhere: an administrator's to give. */
-static bool needs_admin(const struct config *config, enum api_access access)
-{
-    bool real = config->payment_gateway != CONFIG_GATEWAY_NONE &&
-                config->payment_gateway != CONFIG_GATEWAY_MOCK;
-
-    return access != API_USER && (access != API_CHARGE || !real);
-}
-
-/* Before the body is read. A user's route is checked against its user once that is known. */
-static bool admit(struct api_call *call)
-{
-    const struct config *config = call->loop->api->config;
-    enum api_access access = call->route->access;
-
-    if (access == API_PUBLIC || (access == API_OPS && config->metrics_public))
-        return true;
-    if (config->profile != CONFIG_PROD) {
-        if (access != API_ADMIN && access != API_TEST && access != API_OPS)
-            return true;
-        if (call->http->peer_is_loopback)
-            return true;
-        api_problem(call, PROBLEM_FORBIDDEN,
-                    "administration is open to callers from loopback only");
-        return false;
-    }
-    if (!authenticate(call))
-        return false;
-    return needs_admin(config, access) ? admin_only(call) : true;
-}
-
-bool api_owns(struct api_call *call, int64_t owner_id)
-{
-    if (call->loop->api->config->profile != CONFIG_PROD)
-        return true;
-    if (call->claims.has_user && call->claims.user_id == owner_id)
-        return true;
-    api_problem(call, PROBLEM_FORBIDDEN, "the token is another user's");
-    return false;
-}
-
-/* Role admin gives no right here. */
-static bool is_owner(struct api_call *call)
-{
-    const struct config *config = call->loop->api->config;
-    const struct api_route *route = call->route;
-    const void *from = route->user_at == API_USER_IN_QUERY ? call->query : call->body;
-    int64_t user_id;
-
-    if (config->profile != CONFIG_PROD ||
-        (route->access != API_USER && route->access != API_CHARGE) ||
-        needs_admin(config, route->access))
-        return true;
-    switch (route->user_at) {
-    case API_USER_IN_OBJECT:
-        return true;
-    case API_USER_IN_PATH:
-        return api_owns(call, call->ids[0]);
-    case API_USER_IN_QUERY:
-    case API_USER_IN_BODY:
-        memcpy(&user_id, (const char *)from + route->user_offset, sizeof user_id);
-        return api_owns(call, user_id);
-    case API_USER_NOWHERE:
-        break;
-    }
-    api_problem(call, PROBLEM_FORBIDDEN, "this is nobody's");
-    return false;
+    return true;
 }
 
 /* ---- query, body, key ---- */
@@ -357,8 +258,8 @@ void api_on_request(struct http_request *request)
     }
     *call = (struct api_call){ .http = request, .loop = loop };
     request->user = call;
-    if (find_route(call) && admit(call) && bind_query(call) && bind_body(call) && is_owner(call) &&
-        bind_key(call))
+    if (find_route(call) && api_caller_admit(call) && bind_query(call) && bind_body(call) &&
+        api_caller_owns(call) && bind_key(call))
         call->route->handle(call);
 }
 
@@ -381,6 +282,8 @@ void api_on_refusal(struct http_request *request, enum http_refusal why)
     metrics_level(loop->metrics, METRIC_http_in_flight, 1);
     metrics_add(loop->metrics, METRIC_http_malformed, 1);
     request->user = NULL;
+    if (UNLIKELY(loop->api->policy))
+        api_policy_refusal(loop->api->policy, request);
     problem_respond(request, rows[why].problem, rows[why].why, NULL);
 }
 

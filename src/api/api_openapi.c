@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The OpenAPI 3.1 document, from the rows of the route tables and their JSON types. */
-#include "api/api_route.h"
+#include "api/api_policy.h"
 #include "json/json_schema.h"
 
 #define COMMON_PROBLEMS                                                                      \
@@ -18,6 +18,8 @@ static uint64_t problems_of(const struct api *api, const struct api_route *route
 
     if (route->body)
         set |= PROBLEM_BIT(UNSUPPORTED_MEDIA_TYPE);
+    if (api_policy_limits(api->policy) && !(route->flags & API_UNLIMITED))
+        set |= PROBLEM_BIT(TOO_MANY_REQUESTS);
     if (route->access != API_PUBLIC) {
         if (is_prod(api))
             set |= PROBLEM_BIT(UNAUTHENTICATED);

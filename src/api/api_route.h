@@ -12,7 +12,8 @@
 enum api_access {
     API_PUBLIC,
     API_USER,   /* prod: the token's subject must be the user that `user_at` names */
-    API_CHARGE, /* as API_USER; prod with payment.gateway none or mock: role admin, whatever its subject */
+    API_CHARGE, /* as API_USER; prod with payment.gateway none or mock: role admin, whatever its
+                   subject */
     API_ADMIN,  /* prod: role admin; local and test: callers from loopback */
     API_OPS,    /* prod: role admin, unless metrics.public */
     API_TEST,   /* profile test only; elsewhere there is no such path */
@@ -42,7 +43,8 @@ struct api_call {
 };
 
 enum api_flag {
-    API_KEYED = 1, /* takes an Idempotency-Key, which the body may name, too */
+    API_KEYED = 1,     /* takes an Idempotency-Key, which the body may name, too */
+    API_UNLIMITED = 2, /* may be called as often as one likes: health and metrics */
 };
 
 struct api_route {
@@ -96,6 +98,7 @@ struct api_match {
     const struct api_route *route; /* NULL: the path has no such method, or is unknown */
     bool path_known;
     bool test_only; /* the path is there in profile test only */
+    bool by_place;  /* it is administration, which in local and test needs no token */
     bool bad_id;    /* a {…} is not an int64; `bad_id_name` says which */
     struct str bad_id_name;
     int64_t ids[API_PATH_IDS_MAX];
@@ -110,6 +113,11 @@ const struct metrics_route *api_router_metrics(const struct api_router *router, 
 size_t api_router_index(const struct api_router *router, const struct api_route *route);
 /* All routes, in table order. */
 const struct api_route *api_router_route(const struct api_router *router, size_t index);
+
+/* Before the body is read; a user's route is checked again once its user is known:
+ * api_caller_owns(), with query and body bound. False: answered. */
+bool api_caller_admit(struct api_call *call) MUST_CHECK;
+bool api_caller_owns(struct api_call *call) MUST_CHECK;
 
 /* Query parameters into a struct, by the rows of `type`. ERR_INVALID with ret_error; ERR_NOMEM. */
 enum err api_query_parse(struct str query, const struct json_type *type, struct arena *arena,

@@ -122,6 +122,8 @@ void api_router_match(const struct api_router *router, enum http_method method, 
         known_path = route->path;
         ret_match->path_known = true;
         ret_match->test_only = route->access == API_TEST;
+        ret_match->by_place |=
+            route->access == API_TEST || route->access == API_ADMIN || route->access == API_OPS;
         ret_match->allowed |= 1u << route->method;
         if (route->method != (method == HTTP_HEAD ? HTTP_GET : method))
             continue;

@@ -51,6 +51,23 @@ static void fill_request(struct http_conn *conn, const struct http_head *head)
     conn->version_10 = head->version_minor == 0;
 }
 
+/* From the server's scratch to the request. False: no memory. */
+static bool keep_fields(struct http_conn *conn, const struct http_head *head)
+{
+    struct http_request *req = &conn->req;
+    size_t bytes = head->field_count * sizeof *req->headers;
+
+    if (bytes == 0)
+        return true;
+    struct http_field *fields = arena_alloc(&req->arena, bytes);
+    if (!fields)
+        return false;
+    memcpy(fields, conn->server->fields, bytes);
+    req->headers = fields;
+    req->header_count = head->field_count;
+    return true;
+}
+
 /* What is known of it, for the answer and the log. */
 static void fill_refused(struct http_conn *conn)
 {
@@ -58,10 +75,11 @@ static void fill_refused(struct http_conn *conn)
     const char *bytes = conn->in + conn->in_start;
     struct http_head head = { 0 };
 
-    if (conn->head_len > 0)
-        (void)http_head_parse((struct str){ bytes, conn->head_len }, server->fields,
-                              server->options.header_fields_max, &head);
-    else if (conn->scan.fields_at > 0)
+    if (conn->head_len > 0) {
+        if (http_head_parse((struct str){ bytes, conn->head_len }, server->fields,
+                            server->options.header_fields_max, &head))
+            (void)keep_fields(conn, &head);
+    } else if (conn->scan.fields_at > 0)
         http_head_parse_line((struct str){ bytes, conn->scan.fields_at }, &head);
     head.version_minor = 1;
     fill_request(conn, &head);
@@ -84,18 +102,11 @@ static bool deliver(struct http_conn *conn, const struct http_head *head)
 {
     struct http_server *server = conn->server;
     struct http_request *req = &conn->req;
-    size_t bytes = head->field_count * sizeof *req->headers;
 
     fill_request(conn, head);
-    if (bytes > 0) {
-        struct http_field *fields = arena_alloc(&req->arena, bytes);
-        if (!fields) {
-            http_conn_close(conn);
-            return false;
-        }
-        memcpy(fields, server->fields, bytes);
-        req->headers = fields;
-        req->header_count = head->field_count;
+    if (!keep_fields(conn, head)) {
+        http_conn_close(conn);
+        return false;
     }
     req->body = (struct str){ conn->in + conn->in_start + conn->head_len, conn->body_len };
     conn->close_after = !head->keep_alive || req->method == HTTP_OTHER || server->draining;

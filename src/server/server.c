@@ -39,7 +39,7 @@ static enum err open_keys(struct server *server, struct config_error *error)
 }
 
 /* The operations port serves the first table of the main one, so that both count alike. */
-static enum err open_api(struct server *server)
+static enum err open_api(struct server *server, struct config_error *error)
 {
     static const struct api_route *const tables[] = { ops_routes, api_routes, NULL };
     static const struct api_route *const ops_tables[] = { ops_routes, NULL };
@@ -48,6 +48,7 @@ static enum err open_api(struct server *server)
 
     server->api.config = server->config;
     server->api.shop = &server->shop;
+    TRY(api_policy_new(server->config, &server->api.policy, error));
     TRY(api_init(&server->api, tables));
     routes = api_metric_routes(&server->api, &count);
     server->metrics =
@@ -178,8 +179,7 @@ static enum err open_shop(struct server *server, struct config_error *error)
 {
     struct coupon_set remembered = { 0 };
 
-    TRY(shop_init(&server->shop, server->config, server->ledger, server->gate,
-                  server->gateway));
+    TRY(shop_init(&server->shop, server->config, server->ledger, server->gate, server->gateway));
     gate_memory_remembered(server->gate, coupon_note, &remembered);
     enum err e = remembered.failed
                      ? ERR_NOMEM
@@ -208,7 +208,7 @@ enum err server_open(struct server *server, struct config *config, struct store 
                                .store = store,
                                .thread_count = (size_t)config->threads };
     TRY(open_keys(server, ret_error));
-    TRY(open_api(server));
+    TRY(open_api(server, ret_error));
     TRY(open_ledger(server, ret_error));
     TRY(open_gate(server, ret_error));
     TRY(server_gateway_open(config, &server->gateway, ret_error));
@@ -241,5 +241,6 @@ void server_close(struct server *server)
     api_fini(&server->api);
     api_fini(&server->ops_api);
     server->metrics = metrics_free(server->metrics);
+    server->api.policy = api_policy_free(server->api.policy);
     server->key_files = key_files_free(server->key_files);
 }
