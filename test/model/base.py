@@ -95,7 +95,7 @@ class Base:
         self.now = Moment(0)
         self.choose = None
         self.answered = {}  # (user, operation, key): (fingerprint, status, body)
-        self.cursors = {}  # (list, cursor): id of the last item that was shown
+        self.cursors = {}  # (list, cursor): the last item that was shown
 
     def answer(self, request, now, choose):
         """(status, JSON); `now` is the time of the call, in the shop's clock."""
@@ -178,21 +178,20 @@ class Base:
 
     # ---- lists ----
 
-    def page(self, request, name, items, id_member, **more):
-        """A page of `items`, with `totalCount` and the cursor of the next page."""
+    def page(self, request, name, items, shown, **more):
+        """A page of `items`, each as it is `shown`, with `totalCount` and the cursor of the next page."""
         limit, start = self.limit(request), 0
         if "cursor" in request.query:
             place = name, request.query["cursor"]
             if place not in self.cursors:
                 raise invalid("cursor")
-            ids = [item[id_member] for item in items]
-            start = ids.index(self.cursors[place]) + 1
-        shown = items[start : start + limit]
+            start = items.index(self.cursors[place]) + 1
+        page = [shown(item) for item in items[start : start + limit]]
         cursor = None
         if start + limit < len(items):
             cursor = self.choose.text("nextCursor")
-            self.cursors[name, cursor] = shown[-1][id_member]
-        return 200, {**more, name.split(" ")[0]: shown, "totalCount": len(items), "nextCursor": cursor}
+            self.cursors[name, cursor] = items[start + limit - 1]
+        return 200, {**more, name.split(" ")[0]: page, "totalCount": len(items), "nextCursor": cursor}
 
     def limit(self, request):
         limit = int(request.query.get("limit", LIMIT_MAX))

@@ -72,7 +72,7 @@ class Carts(Users):
             raise invalid("sort")
         items = [p for p in self.by_sort(sort) if category is None or p.category == category]
         name = f"products {sort} {category}"
-        return self.page(request, name, [p.shown() for p in items], "productId")
+        return self.page(request, name, items, Product.shown)
 
     def by_sort(self, sort):
         products = sorted(self.products.values(), key=lambda p: p.product_id)

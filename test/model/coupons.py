@@ -104,7 +104,7 @@ class Coupons(Carts):
     def list_coupons(self, request, everything):
         coupons = [self.coupons[i] for i in sorted(self.coupons)]
         shown = [c for c in coupons if everything or (self.within(c) <= 0 and not c.closed)]
-        return self.page(request, f"coupons {everything}", [self.shown_coupon(c) for c in shown], "couponId")
+        return self.page(request, f"coupons {everything}", shown, self.shown_coupon)
 
     # ---- taking one ----
 
@@ -190,8 +190,8 @@ class Coupons(Carts):
         for coupon, held in pairs:
             self.learn_held(coupon, held)
         pairs.sort(key=lambda pair: -(pair[1].user_coupon_id or 10**18))
-        shown = [self.shown_held(*pair) for pair in pairs if status in (None, self.held_status(*pair))]
-        return self.page(request, f"coupons {user_id} {status}", shown, "couponId", userId=user_id)
+        pairs = [pair for pair in pairs if status in (None, self.held_status(*pair))]
+        return self.page(request, f"coupons {user_id} {status}", pairs, self.shown_held, userId=user_id)
 
     def learn_held(self, coupon, held):
         """A reservation that has become a row is seen here first."""
@@ -201,7 +201,8 @@ class Coupons(Carts):
                 held.user_coupon_id = held.user_coupon_id or row.number("userCouponId")
                 held.issued = held.issued or row.past("issuedAt")
 
-    def shown_held(self, coupon, held):
+    def shown_held(self, pair):
+        coupon, held = pair
         return {
             "userCouponId": held.user_coupon_id,
             "couponId": coupon.coupon_id,

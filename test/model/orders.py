@@ -50,7 +50,7 @@ class Order:
 class Orders(Ranking):
     def __init__(self, time_zone):
         super().__init__(time_zone)
-        self.orders = {}
+        self.orders, self.orders_of = {}, {}  # by id; and by user, the oldest first
         self.paid_before = set()  # of the load-test data: without effect on balance and stock
 
     # ---- looking ----
@@ -68,12 +68,13 @@ class Orders(Ranking):
         self.user(user_id)
         if status is not None and status.upper() not in STATUSES:
             raise invalid("status")
-        mine = [o for o in self.orders_of(user_id) if status is None or o.status == status.upper()]
+        mine = [o for o in self.orders_of.get(user_id, []) if status is None or o.status == status.upper()]
         mine.sort(key=lambda order: -order.order_id)
-        return self.page(request, f"orders {user_id} {status}", [o.shown() for o in mine], "orderId")
+        return self.page(request, f"orders {user_id} {status}", mine, Order.shown)
 
-    def orders_of(self, user_id):
-        return [order for order in self.orders.values() if order.user_id == user_id]
+    def add_order(self, order):
+        self.orders[order.order_id] = order
+        self.orders_of.setdefault(order.user_id, []).append(order)
 
     # ---- creating ----
 
@@ -129,7 +130,7 @@ class Orders(Ranking):
         form = rf"ORD-{self.day(order.created):%Y%m%d}-\d{{10,}}"
         if order.order_id in self.orders or not re.fullmatch(form, order.number or ""):
             order.number = form
-        self.orders[order.order_id] = order
+        self.add_order(order)
 
     # ---- paying ----
 

@@ -61,7 +61,7 @@ class Seen:
         order = Order(shown["userId"], lines, shown["subtotalAmount"], shown["discountAmount"], None)
         order.order_id, order.number = shown["orderId"], shown["orderNumber"]
         order.created, order.status = Moment(moment(shown["createdAt"])), shown["status"]
-        self.shop.orders[order.order_id] = order
+        self.shop.add_order(order)
         if order.status == "COMPLETED":
             order.paid_at = Moment(self.target.paid_at(order.order_id))
             self.shop.paid_before.add(order.order_id)
