@@ -141,9 +141,10 @@ struct user_get {
     int64_t user_id;
 
     enum err err; /* OK, NOT_FOUND, UNAVAILABLE, NOMEM */
-    struct ledger_user user;
+    struct ledger_user user; /* users.external: of anybody, with names made from the id */
 
-    struct ledger_read read; /* private */
+    struct shop_loop *loop; /* private */
+    struct ledger_read read;
 };
 void user_get(struct shop_loop *loop, struct user_get *get);
 

@@ -1,17 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "shop/shop_internal.h"
+
+/* Somebody of another system, who has not needed a row yet: as the row would be. */
+static enum err outsider(const struct user_get *get, struct ledger_user *ret_user)
+{
+    char name[32], email[48];
+
+    snprintf(name, sizeof name, "user%" PRId64, get->user_id);
+    snprintf(email, sizeof email, "%s@example.com", name);
+    *ret_user = (struct ledger_user){ .user_id = get->user_id,
+                                      .username = arena_copy(get->arena, str_from(name)),
+                                      .email = arena_copy(get->arena, str_from(email)) };
+    return ret_user->username.ptr && ret_user->email.ptr ? ERR_OK : ERR_NOMEM;
+}
 
 static void user_read(struct ledger_read *read)
 {
     struct user_get *get = CONTAINER_OF(read, struct user_get, read);
 
-    get->err = read->err == ERR_OK && !read->found ? ERR_NOT_FOUND : read->err;
+    get->err = read->err;
     get->user = read->user;
+    if (read->err == ERR_OK && !read->found)
+        get->err = get->loop->shop->config->users_external && get->user_id > 0
+                       ? outsider(get, &get->user)
+                       : ERR_NOT_FOUND;
     get->done(get);
 }
 
 void user_get(struct shop_loop *loop, struct user_get *get)
 {
+    get->loop = loop;
     get->read.done = user_read;
     get->read.op = LEDGER_READ_USER;
     get->read.arena = get->arena;

@@ -177,6 +177,20 @@ static void test_get(void **state)
         wait_until(is_got);
         assert_int_equal(get.err, id == 3 ? ERR_OK : ERR_NOT_FOUND);
     }
+    config.users_external = true;
+    for (int64_t id = -1; id <= 4; id++) {
+        struct user_get get = { .done = get_done, .arena = &arena, .user_id = id };
+        got = false;
+        user_get(&here, &get);
+        wait_until(is_got);
+        assert_int_equal(get.err, id > 0 ? ERR_OK : ERR_NOT_FOUND);
+        if (id == 4) { /* as a row of the ledger without names */
+            assert_true(get.user.user_id == 4 && get.user.balance == 0);
+            assert_true(str_equal(get.user.username, STR("user4")));
+            assert_true(str_equal(get.user.email, STR("user4@example.com")));
+        }
+    }
+    config.users_external = false;
     arena_fini(&arena);
     shop_end();
 }
