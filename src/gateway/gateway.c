@@ -4,9 +4,18 @@
 #include "base/assert.h"
 #include "gateway/gateway_backend.h"
 
+/* It goes into a header. */
+static bool is_key(const char *key)
+{
+    for (const char *p = key; *p; p++)
+        if (*p <= ' ' || *p > '~')
+            return false;
+    return key[0] != '\0';
+}
+
 void gateway_start(struct gateway_client *client, struct gateway_call *call)
 {
-    ASSERT(call->done && call->key[0] && call->amount >= 0 && !call->timer.impl);
+    ASSERT(call->done && is_key(call->key) && call->amount >= 0 && !call->timer.impl);
     call->client = client;
     call->impl = NULL;
     call->transaction_id[0] = '\0';

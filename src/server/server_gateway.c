@@ -4,8 +4,13 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "gateway/gateway_http.h"
 #include "gateway/gateway_mock.h"
+
+/* A call that took longer is slow to the breaker. */
+enum { SLOW_MS = 2000 };
 
 PRINTF_LIKE(2, 3) static enum err refuse(struct config_error *error, const char *format, ...)
 {
@@ -53,6 +58,45 @@ static enum err open_mock(const struct config *config, struct gateway **ret_gate
     return *ret_gateway ? ERR_OK : ERR_NOMEM;
 }
 
+static enum err read_secret(const struct config *config, struct buf *out,
+                            struct config_error *error)
+{
+    if (config->payment_http_secret_file[0])
+        TRY(config_read_secret(config->payment_http_secret_file, out, error));
+    else
+        buf_str_append(out, str_from(config->payment_http_secret));
+    if (!buf_ok(out))
+        return ERR_NOMEM;
+    if (out->len < GATEWAY_HTTP_SECRET_BYTES_MIN)
+        return refuse(error,
+                      "payment.http_secret_file %.200s holds %zu bytes, a key has at least %d: "
+                      "`openssl rand -hex 32` makes one",
+                      config->payment_http_secret_file, out->len, GATEWAY_HTTP_SECRET_BYTES_MIN);
+    return ERR_OK;
+}
+
+static enum err open_http(const struct config *config, struct gateway **ret_gateway,
+                          struct config_error *error)
+{
+    CLEANUP(buf_fini) struct buf secret = { 0 };
+    struct gateway_http_options options = {
+        .url = config->payment_http_url,
+        .connect_timeout_ms = (uint32_t)config->payment_http_connect_timeout_ms,
+        .timeout_ms = (uint32_t)config->payment_http_timeout_ms,
+        .in_flight_max = (uint32_t)config->payment_http_in_flight_max,
+        .breaker = breaker_options_default(SLOW_MS, clock_mono_ns()),
+    };
+
+    TRY(read_secret(config, &secret, error));
+    options.secret = buf_str(&secret);
+    enum err e = gateway_http_new(&options, ret_gateway);
+    if (secret.ptr)
+        explicit_bzero(secret.ptr, secret.len);
+    if (strncmp(config->payment_http_url, "http:", 5) == 0 && config->profile == CONFIG_PROD)
+        LOG(LOG_WARN, "payment.http_url is without TLS: answers can be forged on the way");
+    return e == ERR_INVALID ? refuse(error, "payment.http_url is not a URL that can be called") : e;
+}
+
 enum err server_gateway_open(const struct config *config, struct gateway **ret_gateway,
                              struct config_error *ret_error)
 {
@@ -64,7 +108,7 @@ enum err server_gateway_open(const struct config *config, struct gateway **ret_g
     case CONFIG_GATEWAY_MOCK:
         return open_mock(config, ret_gateway);
     case CONFIG_GATEWAY_HTTP:
-        return refuse(ret_error, "payment.gateway http comes later");
+        return open_http(config, ret_gateway, ret_error);
     }
     return ERR_INVALID;
 }

@@ -4,7 +4,8 @@
 
 build_packages=(
     gcc libc6-dev meson ninja-build pkg-config
-    libuv1-dev node-llhttp libjansson-dev libcjose-dev libssl-dev libinih-dev libsqlite3-dev libcmocka-dev
+    libuv1-dev node-llhttp libjansson-dev libcjose-dev libssl-dev libcurl4-openssl-dev libinih-dev
+    libsqlite3-dev libcmocka-dev
     ca-certificates curl tzdata
 )
 test_packages=(
@@ -67,6 +68,7 @@ explain_without_apt() {
         libjansson-dev) has_library jansson || lacking+=("jansson's headers") ;;
         libcjose-dev) has_library libcjose || has_library cjose || lacking+=("cjose's headers") ;;
         libssl-dev) has_library libcrypto || lacking+=("OpenSSL's headers") ;;
+        libcurl4-openssl-dev) has_library libcurl || lacking+=("libcurl's headers") ;;
         libinih-dev) has_library inih || lacking+=("inih's headers") ;;
         libsqlite3-dev) has_library sqlite3 || lacking+=("SQLite's headers") ;;
         libcmocka-dev) has_library cmocka || lacking+=("cmocka's headers") ;;

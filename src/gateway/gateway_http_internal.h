@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <curl/curl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/buf.h"
+#include "gateway/gateway_backend.h"
+#include "gateway/gateway_http.h"
+
+/* ---- what is sent and answered: gateway_http_message.c; no network ---- */
+
+enum { GATEWAY_HTTP_SIGNATURE_BYTES = 64 + 1 };
+
+/* The body of `call`, sent at `now_ms` (Unix time). */
+void gateway_http_render(struct buf *buf, const struct gateway_call *call, int64_t now_ms);
+/* hex(HMAC-SHA256(secret, timestamp + "." + body)). ERR_NOMEM. */
+enum err gateway_http_sign(struct str secret, struct str timestamp, struct str body,
+                           char out[GATEWAY_HTTP_SIGNATURE_BYTES]) MUST_CHECK;
+/* What a whole answer means for `call`: its outcome, and with GATEWAY_APPROVED its transaction_id.
+ * Never GATEWAY_UNSENT. `content_type` may be NULL. */
+void gateway_http_judge(struct gateway_call *call, long status, const char *content_type,
+                        struct str body);
+
+/* ---- curl on a loop: gateway_http_multi.c ---- */
+
+struct http_multi {
+    CURLM *curl;
+    struct loop *loop;
+    struct loop_timer timer;
+    /* A transfer is over. Neither called from inside curl nor from inside http_multi_add(). */
+    void (*on_over)(CURL *easy, CURLcode result);
+};
+
+/* ERR_NOMEM. */
+enum err http_multi_init(struct http_multi *multi, struct loop *loop,
+                         void (*on_over)(CURL *easy, CURLcode result)) MUST_CHECK;
+void http_multi_fini(struct http_multi *multi); /* empty */
+enum err http_multi_add(struct http_multi *multi, CURL *easy) MUST_CHECK;
+void http_multi_remove(struct http_multi *multi, CURL *easy);
+
+/* ---- gateway_http.c ---- */
+
+struct http_gateway {
+    struct gateway base;
+    char *url;
+    struct buf secret;
+    uint32_t connect_timeout_ms, timeout_ms;
+    uint64_t in_flight_max;
+    _Atomic uint64_t in_flight;
+    pthread_mutex_t lock;
+    struct breaker breaker; /* under `lock` */
+};
+
+struct http_client {
+    struct gateway_client base;
+    struct metrics_slot *metrics; /* or NULL */
+    struct http_multi multi;
+};
+
+/* One call under way: one transfer of curl's. */
+struct http_call {
+    struct gateway_call *call;
+    struct http_client *client;
+    struct breaker_permit permit;
+    CURL *easy;
+    struct curl_slist *headers;
+    struct buf body, answer;
+    size_t header_bytes;
+    /* A connection was there and the request was about to be written to it, at least once: from
+     * here on the gateway may have got it. */
+    bool sent;
+};
+
+/* gateway_http_call.c: the transfer, set up but not begun. NULL without memory. */
+struct http_call *http_call_new(struct http_client *client, struct gateway_call *call);
+struct http_call *http_call_free(struct http_call *http);
