@@ -42,5 +42,6 @@ size_t conf_check(void);
 
 int ledger_conformance_order(void);
 int ledger_conformance_charges(void);
+int ledger_conformance_shop(void);
 int ledger_conformance_reads(void);
 int ledger_conformance_sales(void);

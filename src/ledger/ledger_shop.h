@@ -244,8 +244,14 @@ struct ledger_changes {
     size_t product_count;
 };
 
-/* Called on the ledger's thread after each commit that changed something, before any of its
- * commands is `done`. Everything is borrowed. */
+/*
+ * Called on the ledger's thread. `committing` (may be NULL) comes before each commit that changes
+ * something: from now on readers may see it. Then comes, before any of its commands is `done`,
+ * `committed`, or `given_up` (may be NULL): nothing of it is there. Neither comes of a commit whose
+ * outcome is unknown, the last of its process. Everything is borrowed.
+ */
 struct ledger_watch {
+    void (*committing)(struct ledger_watch *watch, const struct ledger_changes *changes);
+    void (*given_up)(struct ledger_watch *watch, const struct ledger_changes *changes);
     void (*committed)(struct ledger_watch *watch, const struct ledger_changes *changes);
 };

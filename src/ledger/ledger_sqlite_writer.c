@@ -39,6 +39,23 @@ static enum err commit(struct sqlite_ledger *ledger)
     }
 }
 
+/* Whoever watches is told before readers can see it, and when it is over. */
+static enum err commit_watched(struct sqlite_ledger *ledger, const struct ledger_changes *changes)
+{
+    struct ledger_watch *watch = ledger->base.watch;
+
+    if (!watch || (!changes->sale_count && !changes->product_count))
+        return commit(ledger);
+    if (watch->committing)
+        watch->committing(watch, changes);
+    enum err e = commit(ledger);
+    if (e == ERR_OK)
+        watch->committed(watch, changes);
+    else if (e != ERR_UNCERTAIN && watch->given_up)
+        watch->given_up(watch, changes);
+    return e;
+}
+
 static enum err batch_write(struct sqlite_ledger *ledger, struct list *batch)
 {
     struct ledger_changes changes;
@@ -49,10 +66,7 @@ static enum err batch_write(struct sqlite_ledger *ledger, struct list *batch)
     TRY(ledger_decide(&ledger->rows, batch));
     TRY(ledger_changes_collect(&ledger->rows, &changes));
     TRY(ledger_sqlite_store(ledger, batch));
-    TRY(commit(ledger));
-    if (ledger->base.watch && (changes.sale_count || changes.product_count))
-        ledger->base.watch->committed(ledger->base.watch, &changes);
-    return ERR_OK;
+    return commit_watched(ledger, &changes);
 }
 
 /* One transaction: on any error but ERR_UNCERTAIN, certainly nothing of it is there. */

@@ -1,0 +1,522 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Products, carts, and what is told about commits. */
+#include "ledger/ledger_conformance_internal.h"
+
+static struct arena arena;
+
+static int setup(void **state)
+{
+    arena = (struct arena){ 0 };
+    return conf_setup(state);
+}
+
+static int teardown(void **state)
+{
+    arena_fini(&arena);
+    return conf_teardown(state);
+}
+
+/* ---- products ---- */
+
+static struct ledger_command create_of(struct ledger_product *product, int64_t product_id,
+                                       const char *category, int64_t price, int64_t stock)
+{
+    *product = (struct ledger_product){ .product_id = product_id,
+                                        .name = STR("이름"),
+                                        .category = str_from(category),
+                                        .price = price,
+                                        .stock = stock };
+    return (struct ledger_command){ .op = LEDGER_PRODUCT_CREATE,
+                                    .product_create = { .product = product } };
+}
+
+static void make(int64_t product_id, const char *category, int64_t price, int64_t stock)
+{
+    struct ledger_product product;
+    struct ledger_command command = create_of(&product, product_id, category, price, stock);
+
+    conf_run(&command, 1);
+    assert_ok(command.err);
+    assert_false(command.product_create.taken);
+}
+
+static void change(int64_t product_id, struct ledger_product_change what, bool found)
+{
+    struct ledger_command command = { .op = LEDGER_PRODUCT_CHANGE, .product_change = what };
+
+    command.product_change.product_id = product_id;
+    conf_run(&command, 1);
+    assert_ok(command.err);
+    assert_int_equal(command.product_change.found, found);
+}
+
+static struct ledger_product product_now(int64_t product_id)
+{
+    struct ledger_read read = { .op = LEDGER_READ_PRODUCT,
+                                .product_id = product_id,
+                                .arena = &arena };
+
+    conf_read(&read);
+    assert_ok(read.err);
+    assert_int_equal(read.found, read.product.product_id != 0);
+    return read.product;
+}
+
+static struct ledger_read page_of(const char *category, enum ledger_product_sort sort,
+                                  int64_t after_key, int64_t after, int64_t limit)
+{
+    struct ledger_read read = { .op = LEDGER_READ_PRODUCTS,
+                                .category = str_from(category),
+                                .sort = sort,
+                                .after_key = after_key,
+                                .after = after,
+                                .limit = limit,
+                                .arena = &arena };
+
+    conf_read(&read);
+    assert_ok(read.err);
+    return read;
+}
+
+static int64_t count_of(const char *category)
+{
+    return page_of(category, LEDGER_PRODUCTS_BY_ID, 0, 0, 1).total_count;
+}
+
+static void test_product(void **state)
+{
+    struct ledger_product product;
+    struct ledger_command again = create_of(&product, 5, NULL, 1, 1);
+
+    (void)state;
+    make(5, "도서", 1000, 7);
+    product = product_now(5);
+    assert_int_equal(product.price, 1000);
+    assert_int_equal(product.stock, 7);
+    assert_int_equal(product.held, 0);
+    assert_true(product.created_at_ms > 0);
+    assert_true(str_equal(product.name, STR("이름")));
+    assert_true(str_equal(product.category, STR("도서")));
+    assert_null(product.description.ptr);
+    again = create_of(&product, 5, NULL, 1, 1);
+    conf_run(&again, 1);
+    assert_true(again.product_create.taken);
+    assert_int_equal(product_now(5).price, 1000);
+    assert_int_equal(product_now(6).product_id, 0);
+    change(6, (struct ledger_product_change){ .has_price = true }, false);
+    change(5,
+           (struct ledger_product_change){ .has_description = true,
+                                           .has_stock = true,
+                                           .to = { .description = STR(""), .stock = 9 } },
+           true);
+    product = product_now(5);
+    assert_int_equal(product.price, 1000);
+    assert_int_equal(product.stock, 9);
+    assert_non_null(product.description.ptr); /* none and an empty one are two things */
+    assert_int_equal(product.description.len, 0);
+    change(5,
+           (struct ledger_product_change){ .has_description = true,
+                                           .has_name = true,
+                                           .has_price = true,
+                                           .to = { .name = STR("other"), .price = 0 } },
+           true);
+    product = product_now(5);
+    assert_null(product.description.ptr);
+    assert_true(str_equal(product.name, STR("other")));
+    assert_int_equal(product.price, 0);
+}
+
+/* An id that the ledger chooses is free, whatever else is made in the same turn. */
+static void test_chosen_id_is_free(void **state)
+{
+    static const int64_t asked[] = { 0, 3, 0, 2, 0, INT64_MAX, 0 },
+                         expected[] = { 1, 3, 4, 2, 5, INT64_MAX, 0 };
+    struct ledger_product products[7];
+    struct ledger_command commands[7];
+
+    (void)state;
+    for (size_t i = 0; i < 7; i++)
+        commands[i] = create_of(&products[i], asked[i], i % 2 ? "a" : NULL, 1, 1);
+    conf_run(commands, 7);
+    for (size_t i = 0; i < 7; i++) {
+        assert_ok(commands[i].err);
+        assert_int_equal(commands[i].product_create.taken, expected[i] == 0);
+        if (expected[i])
+            assert_int_equal(products[i].product_id, expected[i]);
+    }
+    assert_int_equal(count_of(NULL), 6);
+    assert_int_equal(count_of("a"), 3);
+}
+
+static void test_counters(void **state)
+{
+    const struct ledger_product to_b = { .category = STR("b") };
+
+    (void)state;
+    assert_int_equal(count_of(NULL), 0);
+    for (int64_t id = 1; id <= 5; id++)
+        make(id, id < 4 ? "a" : NULL, 1, 1);
+    assert_int_equal(count_of(NULL), 5);
+    assert_int_equal(count_of("a"), 3);
+    assert_int_equal(count_of("b"), 0);
+    change(1, (struct ledger_product_change){ .has_category = true, .to = to_b }, true);
+    change(1, (struct ledger_product_change){ .has_category = true, .to = to_b }, true);
+    change(2, (struct ledger_product_change){ .has_category = true }, true);
+    change(3, (struct ledger_product_change){ .has_price = true, .to = { .price = 9 } }, true);
+    change(4, (struct ledger_product_change){ .has_category = true, .to = to_b }, true);
+    assert_int_equal(count_of(NULL), 5);
+    assert_int_equal(count_of("a"), 1);
+    assert_int_equal(count_of("b"), 2);
+    /* There and back in one batch, and made and moved in one. */
+    struct ledger_product product;
+    struct ledger_command commands[4] = {
+        { .op = LEDGER_PRODUCT_CHANGE,
+          .product_change = { .product_id = 3, .has_category = true, .to = to_b } },
+        { .op = LEDGER_PRODUCT_CHANGE,
+          .product_change = { .product_id = 3, .has_category = true, .to.category = STR("a") } },
+        create_of(&product, 6, "a", 1, 1),
+        { .op = LEDGER_PRODUCT_CHANGE,
+          .product_change = { .product_id = 6, .has_category = true, .to.category = STR("c") } },
+    };
+    conf_run(commands, 4);
+    for (size_t i = 0; i < 4; i++)
+        assert_ok(commands[i].err);
+    assert_int_equal(count_of("a"), 1);
+    assert_int_equal(count_of("b"), 2);
+    assert_int_equal(count_of("c"), 1);
+    assert_int_equal(count_of(NULL), 6);
+}
+
+/* Every sort, in pages of every size, of all products and of a category: each product once. */
+static void check_pages(const char *category, enum ledger_product_sort sort, const int64_t *ids,
+                        size_t count, int64_t limit)
+{
+    int64_t after_key = 0, after = 0;
+    size_t seen = 0;
+    bool more = true;
+
+    while (more) {
+        struct ledger_read page = page_of(category, sort, after_key, after, limit);
+        assert_int_equal(page.total_count, count);
+        assert_true(page.product_count > 0 && page.product_count <= (size_t)limit);
+        for (size_t i = 0; i < page.product_count; i++)
+            assert_int_equal(page.products[i].product_id, ids[seen++]);
+        const struct ledger_product *last = &page.products[page.product_count - 1];
+        after = last->product_id;
+        after_key = sort == LEDGER_PRODUCTS_NEWEST  ? last->created_at_ms
+                    : sort == LEDGER_PRODUCTS_BY_ID ? 0
+                                                    : last->price;
+        more = page.more;
+        assert_int_equal(more, seen < count);
+    }
+    assert_int_equal(seen, count);
+}
+
+static void test_pages(void **state)
+{
+    static const int64_t prices[] = { 30, 10, 10, 0, 20, 10, 30 }; /* of products 1..7 */
+    static const int64_t all[][7] = {
+        [LEDGER_PRODUCTS_BY_ID] = { 1, 2, 3, 4, 5, 6, 7 },
+        [LEDGER_PRODUCTS_BY_PRICE] = { 4, 2, 3, 6, 5, 1, 7 },
+        [LEDGER_PRODUCTS_BY_PRICE_DOWN] = { 1, 7, 5, 2, 3, 6, 4 },
+        [LEDGER_PRODUCTS_NEWEST] = { 7, 6, 5, 4, 3, 2, 1 },
+    };
+    struct ledger_product products[7];
+    struct ledger_command commands[7];
+
+    (void)state;
+    /* One batch, so that they are equally old. */
+    for (size_t i = 0; i < 7; i++)
+        commands[i] = create_of(&products[i], (int64_t)i + 1, i % 3 ? "odd" : "even", prices[i], 1);
+    conf_run(commands, 7);
+    for (unsigned sort = 0; sort < ARRAY_COUNT(all); sort++) {
+        int64_t even[3];
+        size_t count = 0;
+        for (size_t i = 0; i < 7; i++)
+            if (all[sort][i] % 3 == 1)
+                even[count++] = all[sort][i];
+        for (int64_t limit = 1; limit <= 8; limit++) {
+            check_pages(NULL, (enum ledger_product_sort)sort, all[sort], 7, limit);
+            check_pages("even", (enum ledger_product_sort)sort, even, count, limit);
+        }
+        struct ledger_read page = page_of("none", (enum ledger_product_sort)sort, 0, 0, 5);
+        assert_int_equal(page.product_count + (size_t)page.total_count + page.more, 0);
+    }
+}
+
+static void test_by_id(void **state)
+{
+    static const int64_t ids[] = { 3, 9, 1, 3 };
+    struct ledger_read read = {
+        .op = LEDGER_READ_PRODUCTS_BY_ID, .ids = ids, .id_count = 4, .arena = &arena
+    };
+
+    (void)state;
+    make(1, NULL, 10, 1);
+    make(3, "a", 30, 1);
+    conf_read(&read);
+    assert_ok(read.err);
+    assert_int_equal(read.product_count, 4);
+    assert_int_equal(read.products[0].price, 30);
+    assert_int_equal(read.products[1].product_id, 0);
+    assert_int_equal(read.products[2].price, 10);
+    assert_int_equal(read.products[3].product_id, 3);
+}
+
+/* ---- carts ---- */
+
+static enum ledger_cart_outcome cart(int64_t user_id, int64_t product_id, int what,
+                                     int64_t quantity)
+{
+    struct ledger_command command = { .op = LEDGER_CART_CHANGE,
+                                      .cart_change = { .user_id = user_id,
+                                                       .product_id = product_id,
+                                                       .what = (unsigned)what,
+                                                       .quantity = quantity } };
+
+    conf_run(&command, 1);
+    assert_ok(command.err);
+    return command.cart_change.outcome;
+}
+
+static struct ledger_read cart_now(int64_t user_id)
+{
+    struct ledger_read read = { .op = LEDGER_READ_CART, .user_id = user_id, .arena = &arena };
+
+    conf_read(&read);
+    assert_ok(read.err);
+    return read;
+}
+
+/* Products and quantities, newest line first, ended by 0. */
+static void expect_cart(int64_t user_id, const int64_t *lines)
+{
+    struct ledger_read read = cart_now(user_id);
+
+    assert_true(read.found);
+    for (size_t i = 0; i < read.cart_count; i++) {
+        assert_int_equal(read.cart[i].product.product_id, lines[2 * i]);
+        assert_int_equal(read.cart[i].quantity, lines[2 * i + 1]);
+    }
+    assert_int_equal(lines[2 * read.cart_count], 0);
+}
+
+#define EXPECT_CART(user_id, ...) expect_cart(user_id, (const int64_t[]){ __VA_ARGS__, 0 })
+
+static void test_cart(void **state)
+{
+    (void)state;
+    conf_user(1, 0);
+    for (int64_t id = 1; id <= 3; id++)
+        make(id, NULL, id * 10, 10);
+    EXPECT_CART(1, 0);
+    assert_false(cart_now(2).found);
+    assert_int_equal(cart(1, 1, LEDGER_CART_ADD, 2), LEDGER_CART_OK);
+    assert_int_equal(cart(1, 2, LEDGER_CART_ADD, 10), LEDGER_CART_OK);
+    assert_int_equal(cart(1, 3, LEDGER_CART_ADD, 1), LEDGER_CART_OK);
+    assert_int_equal(cart(1, 1, LEDGER_CART_ADD, 3), LEDGER_CART_OK); /* keeps its place */
+    EXPECT_CART(1, 3, 1, 2, 10, 1, 5);
+    assert_int_equal(cart(1, 2, LEDGER_CART_SET, 4), LEDGER_CART_OK);
+    EXPECT_CART(1, 3, 1, 2, 4, 1, 5);
+    assert_int_equal(cart(1, 2, LEDGER_CART_SET, 0), LEDGER_CART_OK);
+    assert_int_equal(cart(1, 3, LEDGER_CART_REMOVE, 0), LEDGER_CART_OK);
+    EXPECT_CART(1, 1, 5);
+    assert_int_equal(cart(1, 2, LEDGER_CART_ADD, 1), LEDGER_CART_OK);
+    EXPECT_CART(1, 2, 1, 1, 5);
+    change(2, (struct ledger_product_change){ .has_price = true, .to = { .price = 99 } }, true);
+    assert_int_equal(cart_now(1).cart[0].product.price, 99);
+    assert_int_equal(cart_now(1).cart[0].product.stock, 10); /* nothing is taken */
+}
+
+static void test_cart_refuses(void **state)
+{
+    static const struct {
+        int64_t user_id, product_id;
+        int what;
+        int64_t quantity;
+        enum ledger_cart_outcome outcome;
+    } rows[] = {
+        /* by the order of the checks: user, cart, product or line, quantity, stock */
+        { 9, 9, LEDGER_CART_ADD, 0, LEDGER_CART_NO_USER },
+        { 9, 9, LEDGER_CART_SET, -1, LEDGER_CART_NO_USER },
+        { 9, 9, LEDGER_CART_REMOVE, 0, LEDGER_CART_NO_USER },
+        { 2, 9, LEDGER_CART_SET, -1, LEDGER_CART_NO_CART },
+        { 2, 9, LEDGER_CART_REMOVE, 0, LEDGER_CART_NO_CART },
+        { 1, 9, LEDGER_CART_ADD, 0, LEDGER_CART_NO_PRODUCT },
+        { 1, 9, LEDGER_CART_SET, -1, LEDGER_CART_NO_LINE },
+        { 1, 2, LEDGER_CART_SET, -1, LEDGER_CART_NO_LINE },
+        { 1, 2, LEDGER_CART_REMOVE, 0, LEDGER_CART_NO_LINE },
+        { 1, 2, LEDGER_CART_ADD, 0, LEDGER_CART_INVALID_QUANTITY },
+        { 1, 2, LEDGER_CART_ADD, INT64_MIN, LEDGER_CART_INVALID_QUANTITY },
+        { 1, 1, LEDGER_CART_SET, -1, LEDGER_CART_INVALID_QUANTITY },
+        { 1, 2, LEDGER_CART_ADD, 1, LEDGER_CART_INSUFFICIENT_STOCK },
+        { 1, 1, LEDGER_CART_ADD, 10, LEDGER_CART_INSUFFICIENT_STOCK },
+        { 1, 1, LEDGER_CART_ADD, INT64_MAX, LEDGER_CART_INSUFFICIENT_STOCK },
+        { 1, 1, LEDGER_CART_SET, 11, LEDGER_CART_INSUFFICIENT_STOCK },
+        { 1, 1, LEDGER_CART_ADD, 9, LEDGER_CART_OK },
+        { 1, 1, LEDGER_CART_REMOVE, 0, LEDGER_CART_OK },
+        { 1, 1, LEDGER_CART_REMOVE, 0, LEDGER_CART_NO_LINE }, /* the cart stays, empty */
+    };
+
+    (void)state;
+    conf_user(1, 0);
+    conf_user(2, 0);
+    make(1, NULL, 5, 10);
+    make(2, NULL, 5, 0);
+    assert_int_equal(cart(1, 1, LEDGER_CART_ADD, 1), LEDGER_CART_OK);
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
+        assert_int_equal(cart(rows[i].user_id, rows[i].product_id, rows[i].what, rows[i].quantity),
+                         rows[i].outcome);
+    EXPECT_CART(1, 0);
+}
+
+/* One batch: each command sees what those before it did. */
+static void test_cart_in_a_batch(void **state)
+{
+    static const struct {
+        int64_t product_id;
+        int what;
+        int64_t quantity;
+        enum ledger_cart_outcome outcome;
+    } rows[] = {
+        { 1, LEDGER_CART_SET, 1, LEDGER_CART_NO_CART },
+        { 1, LEDGER_CART_ADD, 6, LEDGER_CART_OK },
+        { 1, LEDGER_CART_ADD, 5, LEDGER_CART_INSUFFICIENT_STOCK },
+        { 1, LEDGER_CART_ADD, 4, LEDGER_CART_OK },
+        { 2, LEDGER_CART_ADD, 1, LEDGER_CART_OK },
+        { 3, LEDGER_CART_ADD, 1, LEDGER_CART_OK },
+        { 1, LEDGER_CART_REMOVE, 0, LEDGER_CART_OK },
+        { 3, LEDGER_CART_SET, 0, LEDGER_CART_OK },
+        { 1, LEDGER_CART_ADD, 2, LEDGER_CART_OK },
+        { 3, LEDGER_CART_REMOVE, 0, LEDGER_CART_NO_LINE },
+        { 4, LEDGER_CART_ADD, 1, LEDGER_CART_OK },
+    };
+    struct ledger_product product;
+    struct ledger_command commands[ARRAY_COUNT(rows) + 1];
+
+    (void)state;
+    conf_user(1, 0);
+    for (int64_t id = 1; id <= 3; id++)
+        make(id, NULL, 5, 10);
+    commands[0] = create_of(&product, 4, NULL, 1, 1);
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
+        commands[i + 1] =
+            (struct ledger_command){ .op = LEDGER_CART_CHANGE,
+                                     .cart_change = { .user_id = 1,
+                                                      .product_id = rows[i].product_id,
+                                                      .what = (unsigned)rows[i].what,
+                                                      .quantity = rows[i].quantity } };
+    conf_run(commands, ARRAY_COUNT(commands));
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        assert_ok(commands[i + 1].err);
+        assert_int_equal(commands[i + 1].cart_change.outcome, rows[i].outcome);
+    }
+    EXPECT_CART(1, 4, 1, 1, 2, 2, 1);
+}
+
+static void test_cart_is_full(void **state)
+{
+    static struct ledger_product products[LEDGER_CART_LINES_MAX + 1];
+    static struct ledger_command commands[LEDGER_CART_LINES_MAX];
+
+    (void)state;
+    conf_user(1, 0);
+    make(LEDGER_CART_LINES_MAX + 1, NULL, 1, 9);
+    for (int64_t i = 0; i < LEDGER_CART_LINES_MAX; i++)
+        commands[i] = create_of(&products[i], i + 1, NULL, 1, 9);
+    conf_run(commands, LEDGER_CART_LINES_MAX);
+    for (int64_t i = 0; i < LEDGER_CART_LINES_MAX; i++)
+        commands[i] = (struct ledger_command){
+            .op = LEDGER_CART_CHANGE,
+            .cart_change = { .user_id = 1, .product_id = i + 1, .quantity = 1 }
+        };
+    conf_run(commands, LEDGER_CART_LINES_MAX);
+    assert_int_equal(cart(1, LEDGER_CART_LINES_MAX + 1, LEDGER_CART_ADD, 1), LEDGER_CART_FULL);
+    assert_int_equal(cart(1, 5, LEDGER_CART_ADD, 1), LEDGER_CART_OK); /* a line that is there */
+    assert_int_equal(cart(1, 5, LEDGER_CART_REMOVE, 0), LEDGER_CART_OK);
+    assert_int_equal(cart(1, LEDGER_CART_LINES_MAX + 1, LEDGER_CART_ADD, 1), LEDGER_CART_OK);
+    struct ledger_read read = cart_now(1);
+    assert_int_equal(read.cart_count, LEDGER_CART_LINES_MAX);
+    assert_int_equal(read.cart[0].product.product_id, LEDGER_CART_LINES_MAX + 1);
+    assert_int_equal(read.cart[1].product.product_id, LEDGER_CART_LINES_MAX);
+}
+
+/* ---- what is told ---- */
+
+static struct told {
+    struct ledger_watch watch;
+    unsigned committing, committed, given_up;
+    struct ledger_product_changed last;
+    int64_t category_b;
+} told;
+
+static void take(const struct ledger_changes *changes)
+{
+    assert_int_equal(changes->product_count, 1);
+    told.last = changes->products[0];
+    told.category_b = str_equal(told.last.category, STR("b"));
+}
+
+static void tell_committing(struct ledger_watch *watch, const struct ledger_changes *changes)
+{
+    (void)watch;
+    take(changes);
+    told.committing++;
+}
+
+static void tell_committed(struct ledger_watch *watch, const struct ledger_changes *changes)
+{
+    (void)watch;
+    take(changes);
+    told.committed++;
+}
+
+static void tell_given_up(struct ledger_watch *watch, const struct ledger_changes *changes)
+{
+    (void)watch;
+    take(changes);
+    told.given_up++;
+}
+
+static void expect_told(unsigned times, int64_t product_id, bool listed, bool category_b)
+{
+    assert_int_equal(told.committing, times);
+    assert_int_equal(told.committed, times);
+    assert_int_equal(told.given_up, 0);
+    assert_int_equal(told.last.product_id, product_id);
+    assert_int_equal(told.last.listed, listed);
+    assert_int_equal(told.category_b, category_b);
+}
+
+static void test_told(void **state)
+{
+    (void)state;
+    told = (struct told){ .watch = { .committing = tell_committing,
+                                     .committed = tell_committed,
+                                     .given_up = tell_given_up } };
+    ledger_watch_set(world.ledger, &told.watch);
+    conf_user(1, 0);
+    assert_int_equal(told.committing, 0); /* no product, no sale */
+    make(1, "b", 1, 9);
+    expect_told(1, 1, true, true);
+    change(1, (struct ledger_product_change){ .has_stock = true, .to = { .stock = 5 } }, true);
+    expect_told(2, 1, false, true);
+    assert_int_equal(cart(1, 1, LEDGER_CART_ADD, 1), LEDGER_CART_OK);
+    change(7, (struct ledger_product_change){ .has_price = true }, false);
+    expect_told(2, 1, false, true); /* nothing changed */
+    change(1, (struct ledger_product_change){ .has_category = true }, true);
+    expect_told(3, 1, true, false);
+}
+
+int ledger_conformance_shop(void)
+{
+#define SHOP_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    static const struct CMUnitTest tests[] = {
+        SHOP_TEST(test_product),      SHOP_TEST(test_chosen_id_is_free),
+        SHOP_TEST(test_counters),     SHOP_TEST(test_pages),
+        SHOP_TEST(test_by_id),        SHOP_TEST(test_cart),
+        SHOP_TEST(test_cart_refuses), SHOP_TEST(test_cart_in_a_batch),
+        SHOP_TEST(test_cart_is_full), SHOP_TEST(test_told),
+    };
+    return cmocka_run_group_tests_name("products and carts", tests, NULL, NULL);
+}
