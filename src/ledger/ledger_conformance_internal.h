@@ -45,3 +45,5 @@ int ledger_conformance_charges(void);
 int ledger_conformance_shop(void);
 int ledger_conformance_reads(void);
 int ledger_conformance_sales(void);
+int ledger_conformance_orders(void);
+int ledger_conformance_attempts(void);

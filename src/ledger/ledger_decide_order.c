@@ -71,7 +71,8 @@ void ledger_order_unhold(struct ledger_rows *rows, const struct ledger_order *or
         coupon_use(rows, order, -1);
 }
 
-static void sums_add(struct ledger_rows *rows, const struct ledger_order *order, int64_t sign)
+static void sums_add(struct ledger_rows *rows, const struct ledger_order *order, int64_t sign,
+                     int64_t at_ms)
 {
     struct ledger_day_row *day = ledger_rows_day(rows, order->sold_day);
 
@@ -86,7 +87,7 @@ static void sums_add(struct ledger_rows *rows, const struct ledger_order *order,
         sum->product_id = line->product_id;
         sum->units = add_clamped(sum->units, sign * line->quantity);
         sum->revenue = add_clamped(sum->revenue, sign * line->quantity * line->unit_price);
-        sum->reached_ms = rows->now_ms;
+        sum->reached_ms = at_ms;
         row->changed = true;
         day->version++;
     }
@@ -112,7 +113,7 @@ void ledger_order_paid(struct ledger_rows *rows, struct ledger_order_row *row,
     row->order.paid_at_ms = rows->now_ms;
     row->order.sold_day = rows->today;
     row->order.transaction_id = transaction_id;
-    sums_add(rows, &row->order, 1);
+    sums_add(rows, &row->order, 1, rows->now_ms);
 }
 
 void ledger_order_refund(struct ledger_rows *rows, struct ledger_order_row *row)
@@ -124,7 +125,7 @@ void ledger_order_refund(struct ledger_rows *rows, struct ledger_order_row *row)
     user->balance += order_total(&row->order);
     stock_move(rows, &row->order, 1, 0);
     coupon_use(rows, &row->order, -1);
-    sums_add(rows, &row->order, -1);
+    sums_add(rows, &row->order, -1, rows->now_ms);
 }
 
 /* ---- checks ---- */
@@ -445,6 +446,6 @@ enum err ledger_decide_order_import(struct ledger_rows *rows, struct ledger_orde
     TRY(row_new(rows, order, &row));
     order->order_id = row->order.order_id;
     if (order->status == ORDER_COMPLETED)
-        sums_add(rows, order, 1);
+        sums_add(rows, order, 1, order->paid_at_ms);
     return ERR_OK;
 }

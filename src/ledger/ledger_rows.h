@@ -13,7 +13,8 @@ struct ledger_user_row { /* key: user_id */
     int64_t balance, held, incoming;
     int64_t orders[ORDER_STATUS_N];
     bool has_cart;
-    bool created, changed;
+    bool created; /* with users.external: it is there, and gets a row once something changes */
+    bool changed;
 };
 
 struct ledger_coupon_row { /* key: coupon_id */

@@ -192,7 +192,7 @@ struct ledger_attempt_settle {
     struct ledger_order_result result;
 };
 
-/* A past order, as it was: for load-test data and copies. No effect on stock or balance; the sums
+/* A past order, as it was, imported in the order of payment. No effect on stock or balance; the sums
  * of what was sold take it. */
 struct ledger_order_import {
     struct ledger_order *order; /* order_id 0: the next; names and prices as given */

@@ -321,7 +321,7 @@ static enum err store_coupons(struct sqlite_ledger *ledger, bool created)
 
 static enum err store_user(struct sqlite_statements *s, const struct ledger_user_row *row)
 {
-    sqlite3_stmt *stmt = row->created ? s->insert_user : s->store_user;
+    sqlite3_stmt *stmt = row->row.found ? s->store_user : s->insert_user;
 
     sqlite3_bind_int64(stmt, 1, row->row.key.a);
     sqlite3_bind_int64(stmt, 2, row->balance);
@@ -375,7 +375,7 @@ enum err ledger_sqlite_store(struct sqlite_ledger *ledger, struct list *batch)
     TRY(store_coupons(ledger, false));
     for (size_t i = 0; i < rows->users.count; i++) {
         const struct ledger_user_row *row = rows->users.rows[i];
-        if (row->created || row->changed)
+        if (row->changed)
             TRY(store_user(s, row));
     }
     for (size_t i = 0; i < rows->charges.count; i++) {
