@@ -26,23 +26,30 @@ struct ranking_client;
 /* One (day, product) as the ledger has it, after a change. */
 struct ranking_sum {
     int64_t day;
-    int64_t version; /* of this sum: a lower one than what is there changes nothing */
+    int64_t version; /* of this sum: one not above what is there changes nothing */
     struct sales_sum sum;
-    struct str category; /* the product's present one; "": none */
+    struct str category; /* "": none; counts if the product is new here, then ranking_move() says */
 };
 /* Any thread; never waits for I/O. What cannot be taken (no memory, fault on) makes the ranking
  * *incomplete*: unreadable until it has been copied again from the beginning. */
 void ranking_put(struct ranking *ranking, const struct ranking_sum *sums, size_t count);
-/* The product is in another category now: in every day. */
+/* The product is in another category now: in every day, those to come, too. Any thread. */
 void ranking_move(struct ranking *ranking, int64_t product_id, struct str category);
 
 /*
  * A full copy: begin, put everything from `from_day` on, end. In between, sums that are put by
  * others count, too. Days before `from_day` are not held: reads that need one are
- * RANKING_NOT_HELD. Until `end` the ranking is unreadable if it was incomplete before.
+ * RANKING_NOT_HELD. Until `end` the ranking is unreadable if it was incomplete before; what it had
+ * is then dropped at the beginning. A new ranking is incomplete. One copy at a time; one that does
+ * not come to its end is begun again.
+ * Errors: ERR_UNAVAILABLE: away or, at the end, something was lost since the beginning: once more,
+ * later. ERR_NOMEM: the same.
  */
 enum err ranking_copy_begin(struct ranking *ranking, int64_t from_day) MUST_CHECK;
 enum err ranking_copy_end(struct ranking *ranking) MUST_CHECK;
+
+/* Days before `day` are not held any more, and their memory is given back by and by. Any thread. */
+void ranking_forget_before(struct ranking *ranking, int64_t day);
 
 struct ranking_status {
     bool readable;    /* false: reads are RANKING_UNREADABLE */
@@ -92,12 +99,19 @@ struct ranking_read {
     enum err err;                  /* ERR_NOMEM: no room in the arena; else OK */
     struct ranking_entry *entries; /* PAGE; PRODUCT: the neighbours, best first, without itself */
     size_t entry_count;
-    struct ranking_entry product; /* PRODUCT; rank -1: not ranked, its sum is zero */
+    struct ranking_entry product; /* PRODUCT; rank -1: not ranked, all of its sum is zero */
     uint64_t version;             /* of ranking_status(), as of this answer */
     int64_t as_of_ms;
 
-    struct loop_task task; /* private */
+    struct ranking_client *client; /* private */
+    struct loop_task task;         /* private */
 };
+/*
+ * The first read of a board may have to wait until it is made, the in-memory one's up to a second
+ * with a million products; from then on it is kept up to date while it is among the least long
+ * unread. So whoever wants tomorrow's first reads to be quick reads its boards before midnight: a
+ * day to come is no error.
+ */
 void ranking_read(struct ranking_client *client, struct ranking_read *read);
 
 struct ranking_client *ranking_client_new(struct ranking *ranking, struct loop *loop) MUST_CHECK;
