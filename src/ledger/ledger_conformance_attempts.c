@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Attempts: held while the gateway is asked, then sold or given back, once, by the last claim. */
+#include "base/clock.h"
 #include "ledger/ledger_conformance_orders.h"
 
 static int64_t new_order(int64_t user_id, int64_t quantity)
@@ -207,6 +208,55 @@ static void test_refund(void **state)
     assert_int_equal(conf_units_sold(), 0);
 }
 
+static int64_t order_with_coupon(void)
+{
+    struct conf_order order;
+
+    conf_order_create(&order, 1, 5, 1, NULL);
+    order.command.order_create.coupon_id = COUPON;
+    assert_int_equal(conf_order_run(&order), LEDGER_ORDER_OK);
+    return conf_result(&order.command)->order_id;
+}
+
+static struct ledger_held holder(void)
+{
+    struct ledger_held held[1] = { 0 };
+    struct coupon coupon;
+
+    conf_scan(&coupon, held, 1);
+    return held[0];
+}
+
+/* A coupon of several uses: what is refused counts as none, and is not the last one. */
+static void test_refused_with_coupon(void **state)
+{
+    struct coupon coupon;
+    struct conf_order pay, settled;
+    struct ledger_command create = conf_create(&coupon, COUPON, 5), place = conf_place(1, 1);
+
+    (void)state;
+    start();
+    coupon.settings.ends_at_ms = INT64_C(4000000000000);
+    coupon.uses_per_user = COUPON_USES_UNLIMITED;
+    conf_run(&create, 1);
+    conf_run(&place, 1);
+    conf_order_pay(&pay, 1, order_with_coupon(), "p");
+    assert_int_equal(conf_order_run(&pay), LEDGER_ORDER_OK);
+    struct ledger_held before = holder();
+    assert_int_equal(before.used_at_ms, conf_result(&pay.command)->at_ms);
+    clock_set_offset_ms(5000);
+    struct ledger_attempt attempt = hold(1, order_with_coupon(), "q");
+    assert_int_equal(holder().uses, 2);
+    settle(&settled, &attempt, LEDGER_ATTEMPT_REFUSED);
+    assert_int_equal(holder().uses, 1);
+    assert_int_equal(holder().used_at_ms, before.used_at_ms);
+    attempt = hold(1, order_with_coupon(), "r");
+    settle(&settled, &attempt, LEDGER_ATTEMPT_APPROVED);
+    assert_int_equal(holder().used_at_ms, conf_result(&settled.command)->at_ms);
+    assert_true(holder().used_at_ms >= before.used_at_ms + 5000);
+    clock_set_offset_ms(0);
+}
+
 /* Order and payment in one: refused, it leaves no order. */
 static void test_complete(void **state)
 {
@@ -236,9 +286,13 @@ static void test_complete(void **state)
 int ledger_conformance_attempts(void)
 {
     static const struct CMUnitTest tests[] = {
-        CONFORMANCE_TEST(test_approved), CONFORMANCE_TEST(test_refused),
-        CONFORMANCE_TEST(test_unasked),  CONFORMANCE_TEST(test_claims),
-        CONFORMANCE_TEST(test_refund),   CONFORMANCE_TEST(test_complete),
+        CONFORMANCE_TEST(test_approved),
+        CONFORMANCE_TEST(test_refused),
+        CONFORMANCE_TEST(test_refused_with_coupon),
+        CONFORMANCE_TEST(test_unasked),
+        CONFORMANCE_TEST(test_claims),
+        CONFORMANCE_TEST(test_refund),
+        CONFORMANCE_TEST(test_complete),
     };
     return cmocka_run_group_tests_name("attempts", tests, NULL, NULL);
 }

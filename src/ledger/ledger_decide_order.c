@@ -29,10 +29,18 @@ static void coupon_use(struct ledger_rows *rows, const struct ledger_order *orde
     struct ledger_held_row *held = ledger_rows_held(rows, order->user_id, order->coupon_id);
     held->uses += uses;
     held->changed = true;
-    if (uses > 0)
-        held->used_at_ms = rows->now_ms;
-    else if (held->uses == 0)
+    if (held->uses == 0)
         held->used_at_ms = 0;
+}
+
+/* Only what is paid has used it: a refused attempt leaves the time of the last use as it was. */
+static void coupon_used(struct ledger_rows *rows, const struct ledger_order *order)
+{
+    if (order->coupon_id == 0)
+        return;
+    struct ledger_held_row *held = ledger_rows_held(rows, order->user_id, order->coupon_id);
+    held->used_at_ms = rows->now_ms;
+    held->changed = true;
 }
 
 /* Adds to what is there and to what is held. */
@@ -113,6 +121,7 @@ void ledger_order_paid(struct ledger_rows *rows, struct ledger_order_row *row,
     row->order.paid_at_ms = rows->now_ms;
     row->order.sold_day = rows->today;
     row->order.transaction_id = transaction_id;
+    coupon_used(rows, &row->order);
     sums_add(rows, &row->order, 1, rows->now_ms);
 }
 
