@@ -17,7 +17,7 @@ const struct json_name coupon_state_names[] = {
 static const struct json_row page_query_rows[] = {
     JSON_INT64(page_query, limit, "limit", 1, 100, "Items on a page; default 100.", "20",
                JSON_OPTIONAL(page_query, limit)),
-    JSON_STR(page_query, cursor, "cursor", 1, 100, "`nextCursor` of the page before.", "c-1z",
+    JSON_STR(page_query, cursor, "cursor", 1, 100, "`nextCursor` of the page before.", "c-1",
              JSON_OPTIONAL(page_query, cursor)),
 };
 const JSON_BODY(page_query, "PageQuery", "A page of a list.");
