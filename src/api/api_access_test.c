@@ -5,28 +5,50 @@
  */
 #include "api/api_ask_test.h"
 
-enum { OWNER = 7, OTHER = 8, TTL_S = 3600 };
+enum { OWNER = 7, OTHER = 8, TTL_S = 3600, ORDER = 4242, ORDERS_PRODUCT = 4243 };
+/* Stands in what is the owner's alone; nobody else's answer may hold it. */
+#define MARK "only-the-owner-may-see-this"
 
-enum caller { NOBODY, GARBAGE, EXPIRED, FORGED, STRANGER, OWN, ADMIN, ADMIN_OWN, CALLERS };
-static const char *const caller_names[] = {
-    "nobody", "garbage", "expired", "forged", "stranger", "owner", "admin", "admin who is owner"
+enum caller {
+    NOBODY,
+    GARBAGE,
+    BASIC,
+    NONE,      /* alg none, no signature */
+    NONE_TAIL, /* alg none, and something for a signature */
+    EXPIRED,
+    FORGED,
+    STRANGER,
+    OWN,
+    ADMIN,
+    ADMIN_OWN,
+    CALLERS
 };
+static const char *const caller_names[] = { "nobody",   "garbage",           "basic",
+                                            "alg none", "alg none, signed",  "expired",
+                                            "forged",   "stranger",          "owner",
+                                            "admin",    "admin who is owner" };
+#define NONE_TOKEN "eyJhbGciOiJub25lIn0.eyJzdWIiOiI3Iiwicm9sZSI6ImFkbWluIiwiZXhwIjo0MTAyNDQ0ODAwfQ."
 
 /* A header line, or nothing. */
 static const char *credentials(enum caller caller)
 {
+    static const char *const fixed[] = {
+        [NOBODY] = "",
+        [GARBAGE] = "Authorization: Bearer a.b.c\r\n",
+        [BASIC] = "Authorization: Basic YWRtaW46YWRtaW4=\r\n",
+        [NONE] = "Authorization: Bearer " NONE_TOKEN "\r\n",
+        [NONE_TAIL] = "Authorization: Bearer " NONE_TOKEN "AAAA\r\n",
+    };
     static char line[2000];
     static const char forged_secret[] = "another-secret-of-32-bytes-------";
-    bool admin = caller == ADMIN || caller == ADMIN_OWN;
+    bool admin = caller == ADMIN || caller == ADMIN_OWN || caller == FORGED;
     int64_t user = caller == STRANGER || caller == ADMIN ? OTHER : OWNER,
             now_ms = clock_wall_ms() - (caller == EXPIRED ? (TTL_S + 60) * 1000LL : 0);
     struct auth_keys *forged = NULL;
     struct buf token = { 0 };
 
-    if (caller == NOBODY)
-        return "";
-    if (caller == GARBAGE)
-        return "Authorization: Bearer a.b.c\r\n";
+    if (caller < ARRAY_COUNT(fixed))
+        return fixed[caller];
     if (caller == FORGED)
         assert_int_equal(auth_keys_new(str_from(forged_secret), 0, &forged), ERR_OK);
     assert_int_equal(auth_sign(forged ? forged : whole.keys, user, admin, now_ms, TTL_S, &token),
@@ -37,10 +59,20 @@ static const char *credentials(enum caller caller)
     return line;
 }
 
+static bool is_owner(enum caller caller)
+{
+    return caller == OWN || caller == ADMIN_OWN;
+}
+
+static bool is_admin(enum caller caller)
+{
+    return caller == ADMIN || caller == ADMIN_OWN;
+}
+
 /* 401, 403 or 404; 0: let in. */
 static unsigned expected(const struct api_route *route, enum caller caller)
 {
-    bool known = caller >= STRANGER, admin = caller == ADMIN || caller == ADMIN_OWN;
+    bool known = caller >= STRANGER;
 
     switch (route->access) {
     case API_PUBLIC:
@@ -48,40 +80,137 @@ static unsigned expected(const struct api_route *route, enum caller caller)
     case API_TEST:
         return 404;
     case API_USER:
-        return !known ? 401 : caller == OWN || caller == ADMIN_OWN ? 0 : 403;
+        return !known ? 401 : is_owner(caller) ? 0 : 403;
     case API_OPS:
         if (whole.config.metrics_public)
             return 0;
-        return !known ? 401 : admin ? 0 : 403;
+        return !known ? 401 : is_admin(caller) ? 0 : 403;
     case API_CHARGE:
+        if (whole.config.payment_gateway == CONFIG_GATEWAY_HTTP)
+            return !known ? 401 : is_owner(caller) ? 0 : 403;
+        break;
     case API_ADMIN:
         break;
     }
-    return !known ? 401 : admin ? 0 : 403;
+    return !known ? 401 : is_admin(caller) ? 0 : 403;
 }
 
-static void check(const struct api_route *route, enum caller caller)
+/* ---- a request of the owner's own, from the route's rows ---- */
+
+static const char *owners_path(const struct api_route *route)
+{
+    static char path[400];
+    size_t n = 0;
+
+    for (const char *at = route->path; *at; at++)
+        if (*at != '{') {
+            path[n++] = *at;
+        } else {
+            n += (size_t)sprintf(path + n, "%d",
+                                 strncmp(at, "{user", 5) == 0      ? OWNER
+                                 : strncmp(at, "{order", 6) == 0   ? ORDER
+                                 : strncmp(at, "{product", 8) == 0 ? ORDERS_PRODUCT
+                                                                   : COUPON_SOLD);
+            at = strchr(at, '}');
+        }
+    char mark = '?';
+    for (size_t i = 0; route->query && i < route->query->row_count; i++) {
+        const struct json_row *row = &route->query->rows[i];
+        bool user = route->user_at == API_USER_IN_QUERY && row->offset == route->user_offset;
+        if (!user && !(row->flags & JSON_FLAG_REQUIRED))
+            continue;
+        n += (size_t)sprintf(path + n, "%c%.*s=", mark, (int)row->name_len, row->prefix + 2);
+        n +=
+            (size_t)(user ? sprintf(path + n, "%d", OWNER) : sprintf(path + n, "%s", row->example));
+        mark = '&';
+    }
+    path[n] = '\0';
+    return path;
+}
+
+static void append_object(struct buf *out, const struct json_type *type, bool all,
+                          const struct api_route *route);
+
+static void append_value(struct buf *out, const struct json_row *row, const struct api_route *route)
+{
+    switch ((enum json_kind)row->kind) {
+    case JSON_KIND_ARRAY:
+        buf_char(out, '[');
+        append_object(out, row->type, false, NULL);
+        buf_char(out, ']');
+        return;
+    case JSON_KIND_OBJECT:
+        append_object(out, row->type, false, NULL);
+        return;
+    case JSON_KIND_INT64:
+        if (route && route->user_at == API_USER_IN_BODY && row->offset == route->user_offset) {
+            buf_int(out, OWNER);
+            return;
+        }
+        buf_str_append(out, str_from(row->example));
+        return;
+    case JSON_KIND_BOOL:
+    case JSON_KIND_STRS:
+    case JSON_KIND_LITERAL:
+        buf_str_append(out, str_from(row->example));
+        return;
+    case JSON_KIND_STR:
+    case JSON_KIND_TIME:
+    case JSON_KIND_DATE:
+    case JSON_KIND_ENUM:
+        break;
+    }
+    buf_json_string(out, str_from(row->example));
+}
+
+static void append_object(struct buf *out, const struct json_type *type, bool all,
+                          const struct api_route *route)
+{
+    const char *comma = "";
+
+    buf_char(out, '{');
+    for (size_t i = 0; i < type->row_count; i++) {
+        const struct json_row *row = &type->rows[i];
+        if (!all && !(row->flags & JSON_FLAG_REQUIRED))
+            continue;
+        buf_printf(out, "%s\"%.*s\":", comma, (int)row->name_len, row->prefix + 2);
+        append_value(out, row, route);
+        comma = ",";
+    }
+    buf_char(out, '}');
+}
+
+static struct answer ask(const struct api_route *route, const char *fields)
 {
     struct buf body = { 0 };
-    char what[200];
 
     /* All examples at once are too many for users: one, and a range. */
     if (route->body)
-        example_body(&body, route->body, (route->flags & API_KEYED) != 0);
-    if (route->user_at == API_USER_IN_BODY) {
-        buf_reset(&body);
-        buf_printf(&body, "{\"userId\":%d}", OWNER);
-    }
+        append_object(&body, route->body, (route->flags & API_KEYED) != 0, route);
     buf_char(&body, '\0');
-    struct answer answer =
-        whole_call(method_words[route->method], example_path(route, COUPON_SOLD, OWNER),
-                   credentials(caller), route->body ? body.ptr : NULL);
+    assert_true(buf_ok(&body));
+    struct answer answer = whole_call(method_words[route->method], owners_path(route), fields,
+                                      route->body ? body.ptr : NULL);
+    buf_fini(&body);
+    log_set_level(LOG_ERROR); /* one of the routes has moved it */
+    return answer;
+}
+
+/* ---- every route, every caller ---- */
+
+static void check(const struct api_route *route, enum caller caller)
+{
+    struct answer answer = ask(route, credentials(caller));
     unsigned want = expected(route, caller);
     bool turned_away = answer.status == 401 || answer.status == 403;
+    char what[200];
 
     snprintf(what, sizeof what, "%s, %s", route->name, caller_names[caller]);
     if (want ? answer.status != want : turned_away || answer.status >= 500)
         fail_msg("%s: %u, wanted %u", what, answer.status, want);
+    /* It is there, and so nobody's doubt hides that a stranger was asked about it. */
+    if (!want && route->user_at == API_USER_IN_OBJECT && answer.status == 404)
+        fail_msg("%s: the owner's own is not found", what);
     if (want == 401)
         assert_true(answer_field(answer.head, "WWW-Authenticate").len > 0);
     if (want)
@@ -90,17 +219,56 @@ static void check(const struct api_route *route, enum caller caller)
                        : want == 403 ? "FORBIDDEN"
                                      : "NOT_FOUND",
                        what);
-    buf_fini(&body);
-    log_set_level(LOG_ERROR); /* one of the routes has moved it */
+    if (!is_owner(caller) && memmem(answer.body.ptr, answer.body.len, MARK, strlen(MARK)))
+        fail_msg("%s: was told what is the owner's", what);
 }
 
+/* Those first who are turned away: the owner may change, or end, what the others ask for. */
 static void check_all(void)
+{
+    static const enum caller order[] = { NOBODY, GARBAGE,  BASIC, NONE,      NONE_TAIL, EXPIRED,
+                                         FORGED, STRANGER, ADMIN, ADMIN_OWN, OWN };
+    const struct api_route *route;
+
+    _Static_assert(ARRAY_COUNT(order) == CALLERS, "all of them");
+    for (size_t i = 0; (route = api_router_route(whole.api.router, i)); i++)
+        for (size_t c = 0; c < CALLERS; c++)
+            check(route, order[c]);
+}
+
+/* With a gateway a charge is the user's; how it ends is not looked at here. */
+static void check_charges(void)
 {
     const struct api_route *route;
 
+    whole.config.payment_gateway = CONFIG_GATEWAY_HTTP;
     for (size_t i = 0; (route = api_router_route(whole.api.router, i)); i++)
-        for (enum caller caller = NOBODY; caller < CALLERS; caller++)
-            check(route, caller);
+        for (enum caller caller = NOBODY; route->access == API_CHARGE && caller < CALLERS; caller++)
+            if (!is_owner(caller))
+                check(route, caller);
+    whole.config.payment_gateway = CONFIG_GATEWAY_NONE;
+}
+
+/* An order of the owner's, and a name that only they know. */
+static int open_with_order(void **state)
+{
+    struct order_line line = {
+        .product_id = ORDERS_PRODUCT, .name = STR(MARK), .quantity = 1, .unit_price = 100
+    };
+    struct ledger_order order = { .order_id = ORDER,
+                                  .user_id = OWNER,
+                                  .status = ORDER_PENDING,
+                                  .lines = &line,
+                                  .line_count = 1,
+                                  .subtotal = 100,
+                                  .created_at_ms = clock_wall_ms() };
+    struct ledger_command import = { .op = LEDGER_ORDER_IMPORT, .order_import = { &order, false } };
+
+    open_prod(state);
+    whole.config.payment_gateway = CONFIG_GATEWAY_NONE;
+    whole_run(&import);
+    assert_false(import.order_import.taken);
+    return 0;
 }
 
 static void test_every_route_and_caller(void **state)
@@ -110,6 +278,7 @@ static void test_every_route_and_caller(void **state)
     check_all();
     whole.config.metrics_public = true;
     check_all();
+    check_charges();
 }
 
 /* The other way round: who may call what lies under which path, whatever the row says. */
@@ -125,11 +294,15 @@ static void test_rows(void **state)
         { "/api/users/", API_USER },
         { "/api/coupons/{couponId}/", API_USER },
         { "/api/coupons", API_PUBLIC },
+        { "/api/products", API_PUBLIC },
+        { "/api/cart", API_USER },
+        { "/api/orders", API_USER },
         { "/health/", API_PUBLIC },
         { "/openapi.json", API_PUBLIC },
         { "/actuator/health", API_PUBLIC },
         { "/actuator/prometheus", API_OPS },
         { "/metrics", API_OPS },
+        { "/ops", API_OPS },
     };
     const struct api_route *route;
 
@@ -233,7 +406,7 @@ static void test_loopback(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_every_route_and_caller, open_prod, close_it),
+        cmocka_unit_test_setup_teardown(test_every_route_and_caller, open_with_order, close_it),
         cmocka_unit_test_setup_teardown(test_rows, open_prod, close_it),
         cmocka_unit_test_setup_teardown(test_order, open_prod, close_it),
         cmocka_unit_test_setup_teardown(test_key_belongs_to_the_user, open_prod, close_it),
