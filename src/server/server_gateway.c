@@ -44,16 +44,8 @@ static enum err http_is_configured(const struct config *config, struct config_er
                         "    payment.http_secret_file = /etc/doorbuster/gateway\n");
 }
 
-enum err server_gateway_may_serve(const struct config *config, struct config_error *ret_error)
-{
-    return config->payment_gateway == CONFIG_GATEWAY_HTTP ? http_is_configured(config, ret_error)
-                                                          : ERR_OK;
-}
-
 static enum err open_mock(const struct config *config, struct gateway **ret_gateway)
 {
-    if (config->profile == CONFIG_PROD)
-        LOG(LOG_WARN, "payment.gateway is mock: payments are a pretence, no money is taken");
     *ret_gateway = gateway_mock_new((uint64_t)config->payment_mock_latency_ms);
     return *ret_gateway ? ERR_OK : ERR_NOMEM;
 }
@@ -92,15 +84,38 @@ static enum err open_http(const struct config *config, struct gateway **ret_gate
     enum err e = gateway_http_new(&options, ret_gateway);
     if (secret.ptr)
         explicit_bzero(secret.ptr, secret.len);
-    if (strncmp(config->payment_http_url, "http:", 5) == 0 && config->profile == CONFIG_PROD)
-        LOG(LOG_WARN, "payment.http_url is without TLS: answers can be forged on the way");
     return e == ERR_INVALID ? refuse(error, "payment.http_url is not a URL that can be called") : e;
+}
+
+/* By opening it, and letting go of it. */
+enum err server_gateway_may_serve(const struct config *config, struct config_error *ret_error)
+{
+    struct gateway *gateway;
+
+    if (config->payment_gateway != CONFIG_GATEWAY_HTTP)
+        return ERR_OK;
+    TRY(http_is_configured(config, ret_error));
+    TRY(open_http(config, &gateway, ret_error));
+    gateway_free(gateway);
+    return ERR_OK;
+}
+
+static void warn(const struct config *config)
+{
+    if (config->profile != CONFIG_PROD)
+        return;
+    if (config->payment_gateway == CONFIG_GATEWAY_MOCK)
+        LOG(LOG_WARN, "payment.gateway is mock: payments are a pretence, no money is taken");
+    if (config->payment_gateway == CONFIG_GATEWAY_HTTP &&
+        str_has_prefix(str_from(config->payment_http_url), STR("http:")))
+        LOG(LOG_WARN, "payment.http_url is without TLS: answers can be forged on the way");
 }
 
 enum err server_gateway_open(const struct config *config, struct gateway **ret_gateway,
                              struct config_error *ret_error)
 {
     *ret_gateway = NULL;
+    warn(config);
     switch (config->payment_gateway) {
     case CONFIG_GATEWAY_UNSET: /* not in prod, says store_may_serve() */
     case CONFIG_GATEWAY_NONE:
