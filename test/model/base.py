@@ -44,16 +44,6 @@ class Moment(int):
     """Unix milliseconds; RFC 3339 in JSON."""
 
 
-class Between:
-    """Some moment from `first` to `last`: all that can be known."""
-
-    def __init__(self, first, last):
-        self.first, self.last = first, last
-
-    def __repr__(self):
-        return f"{self.first}..{self.last}"
-
-
 class Request:
     """One call. `key` stands in the header; `query` has text only."""
 

@@ -4,7 +4,7 @@
 import datetime
 import json
 
-from model.base import PROBLEMS, Between, Moment
+from model.base import PROBLEMS, Moment
 
 
 class Answer:
@@ -105,8 +105,6 @@ def wire(value):
     """A body as JSON has it: moments become texts."""
     if isinstance(value, Moment):
         return rfc3339(value)
-    if isinstance(value, Between):
-        return rfc3339(value.last)
     if isinstance(value, dict):
         return {name: wire(member) for name, member in value.items()}
     if isinstance(value, list):
@@ -135,13 +133,6 @@ def differing_problem(expected, actual):
 def differing(where, expected, actual):
     if isinstance(expected, Moment):
         return None if moment(actual) == expected else f"{where} is {actual}, not {rfc3339(expected)}"
-    if isinstance(expected, Between):
-        is_within = expected.first <= (moment(actual) or 0) <= expected.last
-        return (
-            None
-            if is_within
-            else f"{where} is {actual}, not from {rfc3339(expected.first)} to {rfc3339(expected.last)}"
-        )
     if type(expected) is not type(actual):
         return f"{where} is {actual!r}, not {expected!r}"
     if isinstance(expected, dict):

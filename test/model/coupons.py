@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Coupons: first come, first served, and what each holder has."""
 
-from model.base import Between, Moment, Refused, invalid
+from model.base import Moment, Refused, invalid
 from model.carts import Carts
 
 UNLIMITED = None
@@ -228,7 +228,7 @@ class Coupons(Carts):
 
     def use_coupon(self, held, paid_at):
         held.uses += 1
-        held.used = Between(self.now, paid_at)
+        held.used = paid_at
 
     def give_back_coupon(self, held):
         held.uses -= 1
