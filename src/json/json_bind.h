@@ -70,6 +70,10 @@ struct json_row {
     const struct json_type *type;  /* OBJECT, ARRAY */
     const struct json_name *names; /* ENUM */
     const char *about, *example;   /* for OpenAPI; the example is JSON without a string's quotes */
+    /* INT64: what the schema says instead of `min`, where less is refused by the shop's rules, with
+     * an error of its own; JSON_TOLD_MIN() */
+    bool min_is_told;
+    int64_t told_min;
 };
 
 struct json_type {
@@ -77,6 +81,8 @@ struct json_type {
     const struct json_row *rows;
     uint32_t row_count, size;
     bool is_body; /* made with JSON_BODY: its schema requires only what a client must send */
+    /* JSON; NULL: made of the rows' examples. For bodies of which not everything goes together. */
+    const char *example;
 };
 
 struct json_error {
@@ -131,6 +137,9 @@ void json_fingerprint_end(const struct json_fingerprint *print,
 #define JSON_NULLABLE_KEY(tag, member) \
     JSON_PRESENCE_(tag, member, JSON_FLAG_OPTIONAL | JSON_FLAG_NULLABLE | JSON_FLAG_UNPRINTED)
 
+/* After the last argument of JSON_INT64. */
+#define JSON_TOLD_MIN(min_) .min_is_told = true, .told_min = (min_)
+
 #define JSON_INT64(tag, member, name, min, max, about, example, ...) \
     JSON_ROW_(tag, member, int64_t, JSON_KIND_INT64, name, min, max, about, example, __VA_ARGS__)
 /* Also takes 42.0 and 42.7, rounded down: for what other people's software writes. */
@@ -170,9 +179,10 @@ void json_fingerprint_end(const struct json_fingerprint *print,
 /*
  * The type of `struct tag` from `tag_rows`; write `static const` or `const` before it. A body is
  * read: its schema requires what is JSON_REQUIRED. An answer is written: every member is there.
+ * `.example = "{…}"` may follow.
  */
-#define JSON_BODY(tag, name_, about_) JSON_TYPE_(tag, name_, about_, true)
-#define JSON_ANSWER(tag, name_, about_) JSON_TYPE_(tag, name_, about_, false)
+#define JSON_BODY(tag, name_, about_, ...) JSON_TYPE_(tag, name_, about_, true, __VA_ARGS__)
+#define JSON_ANSWER(tag, name_, about_, ...) JSON_TYPE_(tag, name_, about_, false, __VA_ARGS__)
 
 /* 0001-01-02 .. 9999-12-30, so that every offset keeps the year within four digits */
 #define JSON_TIME_MIN_MS INT64_C(-62135510400000)
@@ -180,9 +190,9 @@ void json_fingerprint_end(const struct json_fingerprint *print,
 #define JSON_DATE_MIN INT64_C(-719162)
 #define JSON_DATE_MAX INT64_C(2932896)
 
-#define JSON_TYPE_(tag, name_, about_, is_body_) \
+#define JSON_TYPE_(tag, name_, about_, is_body_, ...) \
     struct json_type tag##_json = { .name = (name_), .about = (about_), .rows = tag##_rows, \
-        .row_count = sizeof(tag##_rows) / sizeof(tag##_rows)[0], .size = sizeof(struct tag), .is_body = (is_body_) }
+        .row_count = sizeof(tag##_rows) / sizeof(tag##_rows)[0], .size = sizeof(struct tag), .is_body = (is_body_), __VA_ARGS__ }
 #define JSON_OFFSET_(tag, member, ok) \
     (uint32_t)(offsetof(struct tag, member) + 0 * sizeof(char[(ok) ? 1 : -1]))
 #define JSON_PRESENCE_(tag, member, flags_) \

@@ -37,9 +37,11 @@ static void append_text(struct buf *buf, const char *key, const char *text)
 static void append_bounds(struct buf *buf, const char *what, const char *min_key,
                           const char *max_key, const struct json_row *row, int64_t no_min)
 {
+    int64_t min = row->min_is_told ? row->told_min : row->min;
+
     buf_str_append(buf, str_from(what));
-    if (row->min != no_min)
-        buf_printf(buf, ",\"%s\":%lld", min_key, (long long)row->min);
+    if (min != no_min)
+        buf_printf(buf, ",\"%s\":%lld", min_key, (long long)min);
     if (row->max != INT64_MAX)
         buf_printf(buf, ",\"%s\":%lld", max_key, (long long)row->max);
 }
@@ -90,11 +92,8 @@ static void append_kind(struct buf *buf, const struct json_row *row, bool nullab
 }
 
 /* Of a string the text, of anything else JSON. */
-static void append_example(struct buf *buf, const struct json_row *row)
+static void append_value(struct buf *buf, const struct json_row *row)
 {
-    if (!row->example)
-        return;
-    buf_literal(buf, ",\"examples\":[");
     switch ((enum json_kind)row->kind) {
     case JSON_KIND_STR:
     case JSON_KIND_TIME:
@@ -108,6 +107,14 @@ static void append_example(struct buf *buf, const struct json_row *row)
     default:
         buf_str_append(buf, str_from(row->example));
     }
+}
+
+static void append_example(struct buf *buf, const struct json_row *row)
+{
+    if (!row->example)
+        return;
+    buf_literal(buf, ",\"examples\":[");
+    append_value(buf, row);
     buf_char(buf, ']');
 }
 
@@ -185,6 +192,53 @@ void json_schema_render(struct buf *buf, const struct json_schema_set *set)
         buf_json_string(buf, str_from(set->types[i]->name));
         buf_char(buf, ':');
         append_type(buf, set->types[i]);
+    }
+    buf_char(buf, '}');
+}
+
+/* A body's optional member without an example is left out, an answer's is null. */
+static bool has_example(const struct json_type *type, const struct json_row *row)
+{
+    if (row->flags & JSON_FLAG_OMIT)
+        return false;
+    return !type->is_body || row->example || row->type || row->flags & JSON_FLAG_REQUIRED;
+}
+
+static void append_row_example(struct buf *buf, const struct json_row *row)
+{
+    switch ((enum json_kind)row->kind) {
+    case JSON_KIND_OBJECT:
+        json_schema_example(buf, row->type);
+        return;
+    case JSON_KIND_ARRAY:
+        buf_char(buf, '[');
+        json_schema_example(buf, row->type);
+        buf_char(buf, ']');
+        return;
+    default:
+        if (row->example)
+            append_value(buf, row);
+        else
+            buf_literal(buf, "null");
+    }
+}
+
+void json_schema_example(struct buf *buf, const struct json_type *type)
+{
+    bool first = true;
+
+    if (type->example) {
+        buf_str_append(buf, str_from(type->example));
+        return;
+    }
+    buf_char(buf, '{');
+    for (size_t i = 0; i < type->row_count; i++) {
+        const struct json_row *row = &type->rows[i];
+        if (!has_example(type, row))
+            continue;
+        buf_bytes(buf, row->prefix + first, row->name_len + 4u - first);
+        append_row_example(buf, row);
+        first = false;
     }
     buf_char(buf, '}');
 }

@@ -17,3 +17,5 @@ void json_schema_render(struct buf *buf, const struct json_schema_set *set);
 void json_schema_ref(struct buf *buf, const struct json_type *type);
 /* The schema of one row's value, for parameters: `{"type":"integer","format":"int64",…}`. */
 void json_schema_row(struct buf *buf, const struct json_row *row);
+/* An object of this type, from the examples of its rows or its own. */
+void json_schema_example(struct buf *buf, const struct json_type *type);

@@ -125,12 +125,47 @@ static void test_parts(void **state)
     buf_fini(&buf);
 }
 
+/* The shop's own limit is told, the table's is kept. */
+static void test_told_min(void **state)
+{
+    static const struct json_row row = JSON_INT64(item, quantity, "quantity", INT64_MIN, INT64_MAX,
+                                                  NULL, NULL, JSON_REQUIRED, JSON_TOLD_MIN(0));
+    struct buf buf = { 0 };
+
+    (void)state;
+    json_schema_row(&buf, &row);
+    assert_true(
+        str_equal(buf_str(&buf), STR("{\"type\":\"integer\",\"format\":\"int64\",\"minimum\":0}")));
+    buf_fini(&buf);
+}
+
+/* A body's example leaves out what has none, an answer's says null; neither has what is omitted. */
+static void test_examples(void **state)
+{
+    struct json_type answer = order_json, own = item_json;
+    struct buf buf = { 0 };
+
+    (void)state;
+    answer.is_body = false;
+    own.example = "{\"quantity\":3}";
+    json_schema_example(&buf, &order_json);
+    json_schema_example(&buf, &answer);
+    json_schema_example(&buf, &own);
+#define HEAD "{\"couponId\":7,\"at\":\"2026-03-06T12:00:00+09:00\","
+#define REST                                                                                 \
+    "\"flag\":true,\"color\":\"RED\",\"one\":{\"quantity\":2},\"items\":[{\"quantity\":2}]," \
+    "\"words\":[\"a\"]}"
+    assert_true(
+        str_equal(buf_str(&buf), STR(HEAD REST HEAD "\"day\":null," REST "{\"quantity\":3}")));
+    buf_fini(&buf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_body),
-        cmocka_unit_test(test_answer),
-        cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_body),     cmocka_unit_test(test_answer),
+        cmocka_unit_test(test_parts),    cmocka_unit_test(test_told_min),
+        cmocka_unit_test(test_examples),
     };
 
     return cmocka_run_group_tests_name("json_schema", tests, NULL, NULL);
