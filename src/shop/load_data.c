@@ -11,6 +11,43 @@ static const struct {
     { 300000, 309999, 10000 },
 };
 
+#define ELECTRONICS "전자제품"
+#define FURNITURE "가구"
+#define BOOKS "도서"
+#define CLOTHES "의류"
+#define SUNDRIES "잡화"
+static const struct {
+    const char *name, *description, *category;
+    int64_t price, stock;
+} products[] = {
+    /* ids from 1 on */
+    { "노트북", "가볍고 빠른 15인치 노트북", ELECTRONICS, 1500000, 10000 },
+    { "마우스", "손에 잘 맞는 무선 마우스", ELECTRONICS, 80000, 10000 },
+    { "키보드", "조용한 기계식 키보드", ELECTRONICS, 120000, 10000 },
+    { "모니터", "27인치 4K 모니터", ELECTRONICS, 500000, 10000 },
+    { "헤드셋", "소음을 줄여 주는 무선 헤드셋", ELECTRONICS, 250000, 10000 },
+    { "웹캠", "풀 HD 웹캠", ELECTRONICS, 150000, 10000 },
+    { "스피커", "책상 위 블루투스 스피커", ELECTRONICS, 95000, 10000 },
+    { "마이크", "방송용 USB 마이크", ELECTRONICS, 180000, 0 },
+    { "의자", "오래 앉아도 편한 사무용 의자", FURNITURE, 350000, 10000 },
+    { "책상", "높이를 바꿀 수 있는 책상", FURNITURE, 450000, 10000 },
+    { "모니터 암", "책상에 고정하는 모니터 받침대", FURNITURE, 75000, 2 },
+    { "자바 프로그래밍", "기초부터 배우는 자바", BOOKS, 45000, 10000 },
+    { "스프링 입문", "스프링으로 만드는 웹 서비스", BOOKS, 38000, 10000 },
+    { "도메인 주도 설계", "복잡한 문제를 다루는 설계", BOOKS, 42000, 10000 },
+    { "클린 아키텍처", "소프트웨어 구조와 설계의 원칙", BOOKS, 35000, 10000 },
+    { "리팩터링", "코드를 더 낫게 고치는 방법", BOOKS, 40000, 10000 },
+    { "티셔츠", "부드러운 면 티셔츠", CLOTHES, 25000, 10000 },
+    { "후드티", "따뜻한 기모 후드티", CLOTHES, 55000, 10000 },
+    { "양말", "발이 편한 양말 세 켤레", CLOTHES, 12000, 10000 },
+    { "스티커", "노트북을 꾸미는 스티커", SUNDRIES, 1000, 10000 },
+    { "워크스테이션", "전문가를 위한 워크스테이션", ELECTRONICS, 15000000, 100 },
+};
+
+static const struct {
+    int64_t user_id, product_id, quantity;
+} cart_lines[] = { { 1, 1, 1 }, { 1, 2, 2 }, { 2, 3, 1 } };
+
 enum { DAY_MS = 86400000 };
 
 /* Months are calendar months in the data set's description; 30 and 31 days are near enough. */
@@ -87,6 +124,58 @@ static enum err add_coupons(struct ledger *ledger, int64_t now_ms, bool begun,
     return ERR_OK;
 }
 
+static enum err add_products(struct ledger *ledger, struct load_data_report *report)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(products); i++) {
+        struct ledger_product product = { .product_id = (int64_t)i + 1,
+                                          .price = products[i].price,
+                                          .stock = products[i].stock,
+                                          .name = str_from(products[i].name),
+                                          .description = str_from(products[i].description),
+                                          .category = str_from(products[i].category) };
+        struct ledger_command command = { .op = LEDGER_PRODUCT_CREATE,
+                                          .product_create = { .product = &product } };
+        ledger_run(ledger, &command);
+        TRY(command.err);
+        report->products += !command.product_create.taken;
+    }
+    return ERR_OK;
+}
+
+static enum err change_cart(struct ledger *ledger, size_t line, unsigned what, int64_t quantity,
+                            enum ledger_cart_outcome *ret_outcome)
+{
+    struct ledger_command command = { .op = LEDGER_CART_CHANGE,
+                                      .cart_change = { .user_id = cart_lines[line].user_id,
+                                                       .product_id = cart_lines[line].product_id,
+                                                       .what = what,
+                                                       .quantity = quantity } };
+
+    ledger_run(ledger, &command);
+    *ret_outcome = command.cart_change.outcome;
+    return command.err;
+}
+
+/* A quantity that cannot be asks what is there: a user's own cart is left alone, unless it is ours
+ * and not finished. */
+static enum err add_carts(struct ledger *ledger, bool begun, struct load_data_report *report)
+{
+    int64_t ours = 0; /* the user whose cart is new */
+
+    for (size_t i = 0; i < ARRAY_COUNT(cart_lines); i++) {
+        enum ledger_cart_outcome outcome;
+        TRY(change_cart(ledger, i, LEDGER_CART_SET, -1, &outcome));
+        if (outcome == LEDGER_CART_NO_CART)
+            ours = cart_lines[i].user_id;
+        if (outcome != LEDGER_CART_NO_CART &&
+            (outcome != LEDGER_CART_NO_LINE || (!begun && ours != cart_lines[i].user_id)))
+            continue;
+        TRY(change_cart(ledger, i, LEDGER_CART_ADD, cart_lines[i].quantity, &outcome));
+        report->cart_lines += outcome == LEDGER_CART_OK;
+    }
+    return ERR_OK;
+}
+
 enum err shop_load_data(struct ledger *ledger, int64_t now_ms, bool begun,
                         struct load_data_report *ret_report)
 {
@@ -94,5 +183,7 @@ enum err shop_load_data(struct ledger *ledger, int64_t now_ms, bool begun,
     TRY(mark(ledger, LEDGER_LOAD_DATA_STARTED));
     TRY(add_users(ledger, ret_report));
     TRY(add_coupons(ledger, now_ms, begun, ret_report));
+    TRY(add_products(ledger, ret_report));
+    TRY(add_carts(ledger, begun, ret_report));
     return mark(ledger, LEDGER_LOAD_DATA_DONE);
 }

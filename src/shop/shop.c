@@ -13,16 +13,22 @@ enum err shop_init(struct shop *shop, const struct config *config, struct ledger
     *shop = (struct shop){ .config = config, .ledger = ledger, .gate = gate, .gateway = gateway };
     shop->catalog = catalog_new();
     shop->turns = shop_turns_new();
-    if (shop->catalog && shop->turns)
-        return ERR_OK;
-    shop_fini(shop);
-    return ERR_NOMEM;
+    shop->changes = mem_alloc(sizeof *shop->changes);
+    if (!shop->catalog || !shop->turns || !shop->changes) {
+        shop_fini(shop);
+        return ERR_NOMEM;
+    }
+    shop_watch(shop);
+    return ERR_OK;
 }
 
 void shop_fini(struct shop *shop)
 {
     shop->catalog = catalog_free(shop->catalog);
     shop->turns = shop_turns_free(shop->turns);
+    if (shop->ledger)
+        ledger_watch_set(shop->ledger, NULL);
+    shop->changes = mem_free(shop->changes);
 }
 
 /* ---- opening ---- */

@@ -14,7 +14,9 @@
 #include "ledger/ledger.h"
 #include "metrics/metrics.h"
 #include "shop/catalog.h"
+#include "shop/changes.h"
 #include "shop/shop_orders.h"
+#include "shop/shop_products.h"
 
 struct shop {
     const struct config *config;
@@ -23,6 +25,8 @@ struct shop {
     struct gateway *gateway; /* NULL: payment.gateway none */
     struct catalog *catalog;
     struct shop_turns *turns; /* administration goes one change at a time */
+    struct changes *changes;  /* what answers that are kept depend on */
+    struct ledger_watch watch;
     /* Looked at every ten seconds by the first loop (invariants.c); anything but 0 is an alarm. */
     _Atomic int64_t over_issued, gate_minus_sql;
     /* Answers to what the settler settles; set before the loops run. */
@@ -252,7 +256,7 @@ void coupon_proof_fini(struct coupon_proof *proof);
 
 /* What of the load-test data set was not there before. */
 struct load_data_report {
-    int64_t users, coupons, places;
+    int64_t users, coupons, places, products, cart_lines;
 };
 /* The load-test data set, where it is not in yet; ids that are taken are left alone. `begun`: as
  * the store's stamp says, some of it may be in. Blocks. ERR_UNAVAILABLE, ERR_NOMEM. */

@@ -2,6 +2,9 @@
 #pragma once
 #include "shop/shop.h"
 
+/* changes.c: from now on the shop is told what its ledger commits. */
+void shop_watch(struct shop *shop);
+
 /* users_known.c */
 bool user_is_known(const struct shop_loop *loop, int64_t user_id);
 

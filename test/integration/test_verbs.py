@@ -74,7 +74,7 @@ def test_token_needs_a_key(tmp_path):
 def test_seed_twice(tmp_path):
     data = tmp_path / "d"
     code, out, _ = run("seed", "--profile", "local", "--data", data)
-    assert code == 0 and "20253 users, 5 coupons and 2 issued" in out
+    assert code == 0 and "20253 users, 5 coupons, 2 issued coupons, 21 products" in out
     before = sqlite3.connect(data / "shop.db").execute("SELECT count(*), sum(balance) FROM users").fetchall()
     code, out, _ = run("seed", "--data", data)
     assert code == 0 and "is in already" in out
