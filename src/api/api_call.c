@@ -233,6 +233,8 @@ static bool bind_key(struct api_call *call)
         api_invalid(call, "idempotencyKey", "differs from the header Idempotency-Key");
         return false;
     }
+    if (!call->key.ptr && (call->route->flags & API_KEY_OPTIONAL))
+        return true;
     if (!call->key.ptr) {
         api_invalid(call, "idempotencyKey", "is missing");
         return false;

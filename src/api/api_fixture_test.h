@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "api/api_route.h"
+#include "api/orders.h"
 #include "base/clock.h"
 #include "gate/gate_memory.h"
 #include "http/http_fixture_test.h"
@@ -310,6 +311,7 @@ static inline void whole_open(enum config_profile profile)
     whole_open_stores();
     whole_fill();
     ASSERT(shop_init(&whole.shop, &whole.config, whole.ledger, whole.gate, NULL) == ERR_OK);
+    whole.shop.render_settled = orders_render;
     ASSERT(shop_open(&whole.shop, whole_no_gate, NULL, &holders) == ERR_OK);
     struct metrics_slot *slot = metrics_slot(whole.metrics, 0);
     ASSERT(shop_loop_init(&whole.shop_loop, &whole.shop, whole.loop, slot, true) == ERR_OK);

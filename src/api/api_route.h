@@ -38,13 +38,14 @@ struct api_call {
     void *query;                   /* of route->query */
     void *body;                    /* of route->body */
     struct auth_claims claims;     /* prod, unless the route is public */
-    struct str key;                /* idempotency key; routes with API_KEYED */
+    struct str key;                /* idempotency key; routes with API_KEYED; ptr NULL: none */
     void *state;                   /* the handler's own */
 };
 
 enum api_flag {
-    API_KEYED = 1,     /* takes an Idempotency-Key, which the body may name, too */
-    API_UNLIMITED = 2, /* may be called as often as one likes: health and metrics */
+    API_KEYED = 1,        /* takes an Idempotency-Key, which the body may name, too */
+    API_KEY_OPTIONAL = 4, /* and does without one */
+    API_UNLIMITED = 2,    /* may be called as often as one likes: health and metrics */
 };
 
 struct api_route {

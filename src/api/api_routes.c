@@ -3,6 +3,7 @@
 #include "api/api_json.h"
 #include "api/api_route.h"
 #include "api/coupons.h"
+#include "api/orders.h"
 #include "api/users.h"
 
 /* What every route that writes to, or reads from, the ledger may answer. */
@@ -12,6 +13,18 @@
      PROBLEM_BIT(COUPON_SOLD_OUT) | PROBLEM_BIT(EXPIRED_COUPON) |           \
      PROBLEM_BIT(ALREADY_ISSUED_COUPON) | PROBLEM_BIT(COUPON_NOT_STARTED) | \
      PROBLEM_BIT(COUPON_CLOSED) | PROBLEM_BIT(COUPON_ENDED))
+
+/* What an order and its payment may meet. */
+#define ORDERING                                                           \
+    (STORE | PROBLEM_BIT(USER_NOT_FOUND) | PROBLEM_BIT(INVALID_QUANTITY) | \
+     PROBLEM_BIT(PRODUCT_NOT_FOUND) | PROBLEM_BIT(INSUFFICIENT_STOCK) |    \
+     PROBLEM_BIT(INVALID_COUPON) | PROBLEM_BIT(EXPIRED_COUPON) |           \
+     PROBLEM_BIT(DUPLICATE_REQUEST) | PROBLEM_BIT(IDEMPOTENCY_KEY_REUSED))
+#define PAYING                                                             \
+    (STORE | PROBLEM_BIT(USER_NOT_FOUND) | PROBLEM_BIT(ORDER_NOT_FOUND) |  \
+     PROBLEM_BIT(FORBIDDEN) | PROBLEM_BIT(INVALID_ORDER_STATUS) |          \
+     PROBLEM_BIT(PAYMENT_FAILED) | PROBLEM_BIT(DUPLICATE_REQUEST) |        \
+     PROBLEM_BIT(IDEMPOTENCY_KEY_REUSED))
 
 /* clang-format off */
 const struct api_route api_routes[] = {
@@ -44,11 +57,47 @@ const struct api_route api_routes[] = {
       .body_key_offset = offsetof(struct charge_body, idempotency_key),
       .status = 200, .answer = &charge_answer_json,
       .problems = STORE | PROBLEM_BIT(USER_NOT_FOUND) | PROBLEM_BIT(INVALID_CHARGE_AMOUNT) |
-                  PROBLEM_BIT(IDEMPOTENCY_KEY_REUSED) },
+                  PROBLEM_BIT(IDEMPOTENCY_KEY_REUSED) | PROBLEM_BIT(PAYMENT_FAILED) |
+                  PROBLEM_BIT(DUPLICATE_REQUEST) },
     { HTTP_GET, "/api/users/{userId}/coupons", "listUserCoupons", "users", "A user's coupons.",
       coupons_of_user, API_USER, .query = &held_query_json, .user_at = API_USER_IN_PATH,
       .status = 200, .answer = &held_list_answer_json,
       .problems = STORE | PROBLEM_BIT(USER_NOT_FOUND) },
+
+    { HTTP_POST, "/api/orders", "createOrder", "orders",
+      "Order products; nothing is taken before it is paid.",
+      orders_create, API_USER, API_KEYED, .body = &order_body_json,
+      .user_at = API_USER_IN_BODY, .user_offset = offsetof(struct order_body, user_id),
+      .body_key_offset = offsetof(struct order_body, idempotency_key),
+      .status = 201, .answer = &order_answer_json, .problems = ORDERING },
+    { HTTP_GET, "/api/orders", "listOrders", "orders", "A user's orders, newest first.",
+      orders_list, API_USER, .query = &order_query_json,
+      .user_at = API_USER_IN_QUERY, .user_offset = offsetof(struct order_query, user_id),
+      .status = 200, .answer = &order_list_answer_json,
+      .problems = STORE | PROBLEM_BIT(USER_NOT_FOUND) },
+    { HTTP_POST, "/api/orders/complete", "completeOrder", "orders",
+      "Order and pay in one; refused, it leaves no order.",
+      orders_complete, API_USER, API_KEYED | API_KEY_OPTIONAL, .body = &order_body_json,
+      .user_at = API_USER_IN_BODY, .user_offset = offsetof(struct order_body, user_id),
+      .body_key_offset = offsetof(struct order_body, idempotency_key),
+      .status = 201, .answer = &complete_answer_json,
+      .problems = ORDERING | PROBLEM_BIT(INSUFFICIENT_BALANCE) | PROBLEM_BIT(PAYMENT_FAILED) },
+    { HTTP_GET, "/api/orders/{orderId}", "getOrder", "orders", "One order.",
+      orders_get, API_USER, .user_at = API_USER_IN_OBJECT,
+      .status = 200, .answer = &order_answer_json, .problems = STORE | PROBLEM_BIT(ORDER_NOT_FOUND) },
+    { HTTP_POST, "/api/orders/{orderId}/payment", "payOrder", "orders", "Pay an order.",
+      orders_pay, API_USER, API_KEYED, .body = &order_key_body_json,
+      .user_at = API_USER_IN_BODY, .user_offset = offsetof(struct order_key_body, user_id),
+      .body_key_offset = offsetof(struct order_key_body, idempotency_key),
+      .status = 200, .answer = &payment_answer_json,
+      .problems = PAYING | PROBLEM_BIT(INSUFFICIENT_STOCK) | PROBLEM_BIT(INSUFFICIENT_BALANCE) |
+                  PROBLEM_BIT(INVALID_COUPON) | PROBLEM_BIT(EXPIRED_COUPON) },
+    { HTTP_POST, "/api/orders/{orderId}/cancel", "cancelOrder", "orders",
+      "Drop an order, or have the money of a paid one back.",
+      orders_cancel, API_USER, API_KEYED, .body = &order_key_body_json,
+      .user_at = API_USER_IN_BODY, .user_offset = offsetof(struct order_key_body, user_id),
+      .body_key_offset = offsetof(struct order_key_body, idempotency_key),
+      .status = 200, .answer = &order_answer_json, .problems = PAYING | PROBLEM_BIT(CONFLICT) },
 
     { HTTP_POST, "/api/admin/coupons", "createCoupon", "administration", "A new coupon.",
       admin_coupons_create, API_ADMIN, .body = &coupon_create_body_json,

@@ -84,25 +84,35 @@ static void retry_after(struct http_request *request)
     http_response_header(request, STR("Retry-After"), (struct str){ &text, 1 });
 }
 
+enum { DETAIL_BYTES = 400 };
+
+/* All but the members of some problems only; `detail` is borrowed. */
+static void answer_fill(struct problem_answer *answer, enum problem problem, const char *why,
+                        struct str instance, int64_t at_ms, char detail[DETAIL_BYTES])
+{
+    int n = snprintf(detail, DETAIL_BYTES, "%s: %s", rows[problem].name, why);
+
+    answer->detail = answer->message =
+        (struct str){ detail, MIN((size_t)MAX(n, 0), (size_t)DETAIL_BYTES - 1) };
+    answer->type = str_from(rows[problem].type);
+    answer->title = str_from(rows[problem].title);
+    answer->status = rows[problem].status;
+    answer->instance = instance;
+    answer->code = str_from(rows[problem].code);
+    answer->timestamp_ms = at_ms;
+    answer->error = str_from(rows[problem].name);
+}
+
 void problem_respond(struct http_request *request, enum problem problem, const char *why,
                      struct problem_answer *extra)
 {
     struct problem_answer answer = { 0 };
-    char detail[400];
+    char detail[DETAIL_BYTES];
     unsigned status = rows[problem].status;
 
     if (extra)
         answer = *extra;
-    int n = snprintf(detail, sizeof detail, "%s: %s", rows[problem].name, why);
-    answer.detail = answer.message =
-        (struct str){ detail, MIN((size_t)MAX(n, 0), sizeof detail - 1) };
-    answer.type = str_from(rows[problem].type);
-    answer.title = str_from(rows[problem].title);
-    answer.status = status;
-    answer.instance = request->path;
-    answer.code = str_from(rows[problem].code);
-    answer.timestamp_ms = clock_wall_ms();
-    answer.error = str_from(rows[problem].name);
+    answer_fill(&answer, problem, why, request->path, clock_wall_ms(), detail);
     if (status == 429 || status == 503)
         retry_after(request);
     if (status == 401)
@@ -110,4 +120,14 @@ void problem_respond(struct http_request *request, enum problem problem, const c
     struct buf *out = http_response_begin(request, status, STR("application/problem+json"));
     json_render(out, &problem_answer_json, &answer);
     http_response_end(request);
+}
+
+void problem_render(struct buf *out, enum problem problem, const char *why, struct str instance,
+                    int64_t at_ms)
+{
+    struct problem_answer answer = { 0 };
+    char detail[DETAIL_BYTES];
+
+    answer_fill(&answer, problem, why, instance, at_ms, detail);
+    json_render(out, &problem_answer_json, &answer);
 }

@@ -43,3 +43,6 @@ const char *problem_title(enum problem problem);
  */
 void problem_respond(struct http_request *request, enum problem problem, const char *why,
                      struct problem_answer *extra);
+/* The body alone, for an answer that is kept: of the path `instance`, at that time. Any thread. */
+void problem_render(struct buf *out, enum problem problem, const char *why, struct str instance,
+                    int64_t at_ms);

@@ -2,6 +2,7 @@
 #include "api/users.h"
 
 #include "api/api_json.h"
+#include "api/orders.h"
 #include "base/log.h"
 
 struct user_answer {
@@ -35,9 +36,6 @@ static const struct json_row charge_body_rows[] = {
 };
 const JSON_BODY(charge_body, "ChargeRequest", "How much to add.");
 
-struct charge_answer {
-    int64_t user_id, balance, charged_amount, charged_at_ms;
-};
 static const struct json_row charge_answer_rows[] = {
     JSON_INT64(charge_answer, user_id, "userId", 1, INT64_MAX, "Id.", "1", JSON_REQUIRED),
     JSON_INT64(charge_answer, balance, "balance", 0, INT64_MAX, "Won, after the charge.", "110000",
@@ -115,57 +113,30 @@ void users_balance(struct api_call *call)
 
 struct charge_call {
     struct api_call *call;
-    struct shop_command command;
+    struct payment payment;
     struct ledger_key key;
 };
 
-/* On the ledger's thread: what is stored with the charge, and answered. */
-static unsigned charge_render(const struct ledger_command *command, struct buf *answer)
+static void charge_done(struct payment *payment)
 {
-    const struct ledger_charge *charge = &command->charge;
+    struct charge_call *self = CONTAINER_OF(payment, struct charge_call, payment);
+    const struct ledger_charge *charge = &payment->command.charge;
 
-    json_render(answer, &charge_answer_json,
-                &(struct charge_answer){ .user_id = charge->user_id,
-                                         .balance = charge->balance,
-                                         .charged_amount = charge->amount,
-                                         .charged_at_ms = charge->charged_at_ms });
-    return 200;
+    if (payment->outcome == PAYMENT_OK || payment->outcome == PAYMENT_DECLINED)
+        LOG(LOG_INFO, "charge", LOG_STR("request", self->call->http->request_id),
+            LOG_CSTR("outcome", payment->replayed                ? "replayed"
+                                : payment->outcome == PAYMENT_OK ? "charged"
+                                                                 : "declined"),
+            LOG_INT("user", charge->user_id), LOG_INT("amount", charge->amount),
+            LOG_INT("duration_us", api_elapsed_us(self->call)));
+    payment_respond(self->call, payment);
 }
 
-static void charge_answer(struct charge_call *self)
+/* Money does not come from nowhere: in prod the gateway takes it from somebody, where there is one;
+ * without one an administrator vouches for it. */
+static bool asks_gateway(const struct api_call *call)
 {
-    struct ledger_command *ledger = &self->command.ledger;
-    struct api_call *call = self->call;
-
-    if (ledger->err != ERR_OK) {
-        api_store_problem(call, ledger->err);
-    } else if (ledger->key_outcome == LEDGER_KEY_REUSED) {
-        api_problem(call, PROBLEM_IDEMPOTENCY_KEY_REUSED,
-                    "this key was used with another amount; take a new one");
-    } else if (ledger->charge.outcome == LEDGER_CHARGE_NO_USER) {
-        api_problem(call, PROBLEM_USER_NOT_FOUND, "there is no such user");
-    } else if (ledger->charge.outcome == LEDGER_CHARGE_INVALID_AMOUNT) {
-        api_problem(call, PROBLEM_INVALID_CHARGE_AMOUNT,
-                    "the amount is below 1, above the maximum, or the balance would overflow");
-    } else {
-        if (ledger->key_outcome == LEDGER_KEY_REPLAY)
-            metrics_add(call->loop->metrics, METRIC_idempotent_replays, 1);
-        LOG(LOG_INFO, "charge", LOG_STR("request", call->http->request_id),
-            LOG_CSTR("outcome", ledger->key_outcome == LEDGER_KEY_REPLAY ? "replayed" : "charged"),
-            LOG_INT("user", ledger->charge.user_id), LOG_INT("amount", ledger->charge.amount),
-            LOG_INT("balance", ledger->charge.balance),
-            LOG_INT("duration_us", api_elapsed_us(call)));
-        http_respond(call->http, ledger->status, STR("application/json"), buf_str(&ledger->answer));
-    }
-}
-
-static void charge_done(struct shop_command *command)
-{
-    struct charge_call *self = CONTAINER_OF(command, struct charge_call, command);
-    struct buf answer = command->ledger.answer; /* outlives the request, which ends here */
-
-    charge_answer(self);
-    buf_fini(&answer);
+    return call->loop->api->config->profile == CONFIG_PROD && call->loop->shop->shop->gateway;
 }
 
 void users_charge(struct api_call *call)
@@ -183,13 +154,14 @@ void users_charge(struct api_call *call)
     json_fingerprint_int(&print, STR("userId"), call->ids[0]);
     json_fingerprint_object(&print, &charge_body_json, body);
     json_fingerprint_end(&print, self->key.fingerprint);
-    self->command.done = charge_done;
-    self->command.ledger.op = LEDGER_CHARGE;
-    self->command.ledger.key = &self->key;
-    self->command.ledger.render = charge_render;
-    self->command.ledger.charge =
+    self->payment.done = charge_done;
+    self->payment.command.op = LEDGER_CHARGE;
+    self->payment.command.key = &self->key;
+    self->payment.command.render = orders_render;
+    self->payment.command.charge =
         (struct ledger_charge){ .user_id = call->ids[0],
                                 .amount = body->amount,
-                                .amount_max = call->loop->api->config->charge_max };
-    shop_command(call->loop->shop, &self->command);
+                                .amount_max = call->loop->api->config->charge_max,
+                                .gateway = asks_gateway(call) };
+    payment_start(call->loop->shop, &self->payment);
 }

@@ -12,5 +12,8 @@ struct charge_body {
     struct str idempotency_key;
     enum json_presence idempotency_key_is;
 };
+struct charge_answer {
+    int64_t user_id, balance, charged_amount, charged_at_ms;
+};
 extern const struct json_type user_answer_json, balance_answer_json, charge_body_json,
     charge_answer_json;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "api/api_route.h"
+#include "api/orders.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -180,6 +181,7 @@ static enum err open_shop(struct server *server, struct config_error *error)
     struct coupon_set remembered = { 0 };
 
     TRY(shop_init(&server->shop, server->config, server->ledger, server->gate, server->gateway));
+    server->shop.render_settled = orders_render;
     gate_memory_remembered(server->gate, coupon_note, &remembered);
     enum err e = remembered.failed
                      ? ERR_NOMEM

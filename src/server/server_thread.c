@@ -238,6 +238,7 @@ static void run_cut(struct loop_task *task)
         http_server_stop(thread->ops.http, port_ended, &thread->ops);
     if (thread->main.open)
         http_server_stop(thread->main.http, port_ended, &thread->main);
+    payments_hurry(&thread->shop);
 }
 
 static void settle_look(struct server_thread *thread)
