@@ -478,7 +478,7 @@ static void no_memory(struct loop_task *task)
     payment->done(payment);
 }
 
-void payment(struct shop_loop *loop, struct payment *payment)
+void payment_start(struct shop_loop *loop, struct payment *payment)
 {
     struct payment_flow *flow = mem_alloc(sizeof *flow);
 

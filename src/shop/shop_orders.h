@@ -66,7 +66,7 @@ struct payment {
 
     struct loop_task task; /* private */
 };
-void payment(struct shop_loop *loop, struct payment *payment);
+void payment_start(struct shop_loop *loop, struct payment *payment);
 /* Everybody who waits for a payment is told now, as at the deadline. */
 void payments_hurry(struct shop_loop *loop);
 
