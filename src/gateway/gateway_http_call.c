@@ -15,7 +15,8 @@
 
 enum { HEADER_BYTES_MAX = 64 * 1024 };
 
-/* CURLOPT_PREREQFUNCTION */
+/* CURLOPT_PREREQFUNCTION, of curl's type */
+/* NOLINTNEXTLINE(readability-non-const-parameter) */
 static int on_connected(void *context, char *peer_ip, char *own_ip, int peer_port, int own_port)
 {
     struct http_call *http = context;
@@ -25,7 +26,8 @@ static int on_connected(void *context, char *peer_ip, char *own_ip, int peer_por
     return CURL_PREREQFUNC_OK;
 }
 
-/* CURLOPT_HEADERFUNCTION: interim answers count, too */
+/* CURLOPT_HEADERFUNCTION, of curl's type; interim answers count, too */
+/* NOLINTNEXTLINE(readability-non-const-parameter) */
 static size_t on_header(char *bytes, size_t one, size_t n, void *context)
 {
     struct http_call *http = context;
