@@ -45,6 +45,7 @@ class Server:
         self.directory = pathlib.Path(directory)
         self.data = self.directory / "data"
         self.log = self.directory / "server.log"
+        self.profile = profile
         self.flags = ["--profile", profile, "--threads", str(threads), "--set", "http.drain_timeout=1s"]
         for name, value in settings.items():
             self.flags += ["--set", f"{name.replace('__', '.')}={value}"]
@@ -60,7 +61,7 @@ class Server:
         assert match, f"the server said {line!r}: {self.log_tail()}"
         self.port = int(match.group(1))
         self.caller = Caller(self.port)
-        if contract.document is None:
+        if contract.document is None and self.profile == "test":
             contract.learn(self.caller.call("GET", "/openapi.json").body)
         return self
 

@@ -9,7 +9,7 @@ build_packages=(
     ca-certificates curl tzdata
 )
 test_packages=(
-    clang clang-format clang-tidy libclang-rt-14-dev llvm cppcheck shellcheck python3-venv
+    clang clang-format clang-tidy libclang-rt-14-dev llvm cppcheck shellcheck python3-venv openssl
 )
 bench_packages=(wrk nginx-light)
 
