@@ -73,13 +73,16 @@ static int seed(const struct verb *verb, struct config *config)
     store_unlock(&store);
     if (e != ERR_OK)
         return verb_fail(VERB_FAILED, "%s", error.text);
-    if (report.users + report.coupons + report.places + report.products + report.cart_lines == 0)
+    if (report.users + report.coupons + report.places + report.products + report.cart_lines +
+            report.orders ==
+        0)
         printf("%s: the load-test data is in already\n", store.database);
     else
         printf("%s: %" PRId64 " users, %" PRId64 " coupons, %" PRId64 " issued coupons, %" PRId64
-               " products and %" PRId64 " lines of carts of the load-test data created\n",
+               " products, %" PRId64 " lines of carts and %" PRId64
+               " orders of the load-test data created\n",
                store.database, report.users, report.coupons, report.places, report.products,
-               report.cart_lines);
+               report.cart_lines, report.orders);
     return VERB_OK;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The load-test data set. Ids are fixed, because scripts name them; running it twice changes
  * nothing. The load generators' own users come in ranges. */
+#include "base/clock.h"
 #include "shop/shop.h"
 
 static const struct {
@@ -61,6 +62,36 @@ static const struct {
     { "EARLYBIRD15", 15, 100, -20, 10, 1, 3, 1 },
     { "SOLDOUT", 25, 1, 0, 31, 1, 3, 0 },
     { "EXPIRED30", 30, 100, -60, -1, 1, 0, 0 },
+};
+
+/* In the order of their ids, 1 and on; days before today. Paid in them: 12 × product 2, 9 × 3, 6 ×
+ * 1, 4 × 5, 2 × 4. */
+enum { LINES_MAX = 4 };
+static const struct {
+    int64_t user_id, days_ago;
+    enum order_status status;
+    struct {
+        int64_t product_id, quantity;
+    } lines[LINES_MAX];
+} orders[] = {
+    { 1, 2, ORDER_COMPLETED, { { 2, 1 }, { 3, 1 } } },
+    { 1, 2, ORDER_CANCELLED, { { 9, 1 } } },
+    { 2, 2, ORDER_COMPLETED, { { 1, 1 }, { 2, 1 } } },
+    { 1, 2, ORDER_COMPLETED, { { 1, 1 }, { 2, 1 }, { 3, 1 }, { 5, 1 } } },
+    { 3, 2, ORDER_CANCELLED, { { 20, 1 } } },
+    { 3, 2, ORDER_COMPLETED, { { 2, 2 }, { 5, 1 } } },
+    { 2, 2, ORDER_CANCELLED, { { 3, 1 } } },
+    { 1, 2, ORDER_COMPLETED, { { 3, 1 }, { 5, 1 } } },
+    { 1, 1, ORDER_COMPLETED, { { 1, 1 }, { 2, 2 } } },
+    { 1, 1, ORDER_COMPLETED, { { 3, 2 } } },
+    { 2, 1, ORDER_COMPLETED, { { 2, 2 }, { 3, 1 } } },
+    { 1, 1, ORDER_PENDING, { { 1, 1 } } },
+    { 1, 1, ORDER_COMPLETED, { { 2, 2 }, { 4, 1 } } },
+    { 2, 1, ORDER_COMPLETED, { { 3, 2 }, { 5, 1 } } },
+    { 3, 1, ORDER_COMPLETED, { { 1, 1 }, { 2, 1 }, { 3, 1 }, { 4, 1 } } },
+    { 1, 1, ORDER_COMPLETED, { { 1, 2 } } },
+    { 2, 1, ORDER_PENDING, { { 12, 1 } } },
+    { 1, 1, ORDER_PENDING, { { 20, 3 } } },
 };
 
 static enum err mark(struct ledger *ledger, enum ledger_load_data value)
@@ -176,6 +207,55 @@ static enum err add_carts(struct ledger *ledger, bool begun, struct load_data_re
     return ERR_OK;
 }
 
+static size_t lines_of(size_t i, struct order_line *lines)
+{
+    size_t count = 0;
+
+    for (; count < LINES_MAX && orders[i].lines[count].quantity; count++) {
+        size_t product = (size_t)orders[i].lines[count].product_id - 1;
+        lines[count] = (struct order_line){ .product_id = (int64_t)product + 1,
+                                            .quantity = orders[i].lines[count].quantity,
+                                            .unit_price = products[product].price,
+                                            .name = str_from(products[product].name) };
+    }
+    return count;
+}
+
+/* Some time between nine and three, so that no change of the clocks makes it another day. */
+static int64_t time_of(size_t i, int64_t now_ms)
+{
+    const int64_t minute_ms = 60000;
+    int64_t minutes = 9 * 60 + (int64_t)i * 20 - (int64_t)clock_zone_offset_s(now_ms) / 60;
+
+    return (clock_day(now_ms) - orders[i].days_ago) * DAY_MS + minutes * minute_ms;
+}
+
+static enum err add_orders(struct ledger *ledger, int64_t now_ms, struct load_data_report *report)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(orders); i++) {
+        struct order_line lines[LINES_MAX];
+        int64_t at_ms = time_of(i, now_ms), done_ms = at_ms + 90000;
+        struct ledger_order order = { .order_id = (int64_t)i + 1,
+                                      .user_id = orders[i].user_id,
+                                      .status = orders[i].status,
+                                      .lines = lines,
+                                      .line_count = lines_of(i, lines),
+                                      .created_at_ms = at_ms };
+        struct ledger_command command = { .op = LEDGER_ORDER_IMPORT,
+                                          .order_import = { .order = &order } };
+        if (order.status == ORDER_COMPLETED)
+            order.paid_at_ms = done_ms;
+        else if (order.status == ORDER_CANCELLED)
+            order.cancelled_at_ms = done_ms;
+        if (!order_price(lines, order.line_count, 0, &order.subtotal, &order.discount))
+            return ERR_INVALID;
+        ledger_run(ledger, &command);
+        TRY(command.err);
+        report->orders += !command.order_import.taken;
+    }
+    return ERR_OK;
+}
+
 enum err shop_load_data(struct ledger *ledger, int64_t now_ms, bool begun,
                         struct load_data_report *ret_report)
 {
@@ -185,5 +265,6 @@ enum err shop_load_data(struct ledger *ledger, int64_t now_ms, bool begun,
     TRY(add_coupons(ledger, now_ms, begun, ret_report));
     TRY(add_products(ledger, ret_report));
     TRY(add_carts(ledger, begun, ret_report));
+    TRY(add_orders(ledger, now_ms, ret_report));
     return mark(ledger, LEDGER_LOAD_DATA_DONE);
 }

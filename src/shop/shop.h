@@ -256,7 +256,7 @@ void coupon_proof_fini(struct coupon_proof *proof);
 
 /* What of the load-test data set was not there before. */
 struct load_data_report {
-    int64_t users, coupons, places, products, cart_lines;
+    int64_t users, coupons, places, products, cart_lines, orders;
 };
 /* The load-test data set, where it is not in yet; ids that are taken are left alone. `begun`: as
  * the store's stamp says, some of it may be in. Blocks. ERR_UNAVAILABLE, ERR_NOMEM. */
