@@ -310,7 +310,7 @@ static inline void whole_open(enum config_profile profile)
     ops_metrics_register(&whole.api);
     whole_open_stores();
     whole_fill();
-    ASSERT(shop_init(&whole.shop, &whole.config, whole.ledger, whole.gate, NULL) == ERR_OK);
+    ASSERT(shop_init(&whole.shop, &whole.config, whole.ledger, whole.gate, NULL, NULL) == ERR_OK);
     whole.shop.render_settled = orders_render;
     ASSERT(shop_open(&whole.shop, whole_no_gate, NULL, &holders) == ERR_OK);
     struct metrics_slot *slot = metrics_slot(whole.metrics, 0);

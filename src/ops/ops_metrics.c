@@ -193,6 +193,74 @@ static void payment_oldest_read(void *context, struct metrics_writer *writer)
     metrics_sample(writer, STR(""), (double)age_ms / 1000);
 }
 
+/* ---- the ranking ---- */
+
+static void ranking_answers_read(void *context, struct metrics_writer *writer)
+{
+    const struct api *api = context;
+    struct ranking_numbers numbers = ranking_numbers(api->shop);
+    const char *primary = api->shop->ranking ? ranking_source(api->shop->ranking) : "memory";
+
+    metrics_sample_int(writer, str_from(primary), (int64_t)numbers.answers[RANKING_FROM_PRIMARY]);
+    metrics_sample_int(writer, STR("last_good"), (int64_t)numbers.last_good);
+    metrics_sample_int(writer, STR("backup"), (int64_t)numbers.answers[RANKING_FROM_BACKUP]);
+    metrics_sample_int(writer, STR("none"), (int64_t)numbers.answers[RANKING_FROM_NOWHERE]);
+}
+
+static bool ranking_is_readable(const struct api *api)
+{
+    return api->shop->ranking && ranking_status(api->shop->ranking).readable;
+}
+
+static void ranking_readable_read(void *context, struct metrics_writer *writer)
+{
+    metrics_sample_int(writer, STR(""), ranking_is_readable(context));
+}
+
+static void sample_backup_age(const struct api *api, struct metrics_writer *writer)
+{
+    int64_t at_ms = ranking_numbers(api->shop).backup_at_ms;
+
+    if (at_ms)
+        metrics_sample(writer, STR(""), (double)(clock_wall_ms() - at_ms) / 1000);
+}
+
+static void ranking_age_read(void *context, struct metrics_writer *writer)
+{
+    if (ranking_is_readable(context))
+        metrics_sample_int(writer, STR(""), 0);
+    else
+        sample_backup_age(context, writer);
+}
+
+static void ranking_backup_age_read(void *context, struct metrics_writer *writer)
+{
+    sample_backup_age(context, writer);
+}
+
+static void ranking_copies_read(void *context, struct metrics_writer *writer)
+{
+    const struct api *api = context;
+
+    metrics_sample_int(writer, STR(""), (int64_t)ranking_numbers(api->shop).copies);
+}
+
+static void ranking_boards_read(void *context, struct metrics_writer *writer)
+{
+    const struct api *api = context;
+
+    metrics_sample_int(writer, STR(""), (int64_t)ranking_numbers(api->shop).boards_written);
+}
+
+static void ranking_failures_read(void *context, struct metrics_writer *writer)
+{
+    const struct api *api = context;
+
+    metrics_sample_int(writer, STR(""), (int64_t)ranking_numbers(api->shop).backup_failures);
+}
+
+/* ---- promises ---- */
+
 static void over_issued_read(void *context, struct metrics_writer *writer)
 {
     const struct api *api = context;
@@ -262,6 +330,13 @@ void ops_metrics_register(struct api *api)
         { METRIC_gateway_in_flight, gateway_in_flight_read },
         { METRIC_payment_open, payment_open_read },
         { METRIC_payment_oldest, payment_oldest_read },
+        { METRIC_ranking_answers, ranking_answers_read },
+        { METRIC_ranking_readable, ranking_readable_read },
+        { METRIC_ranking_age, ranking_age_read },
+        { METRIC_ranking_copies, ranking_copies_read },
+        { METRIC_ranking_boards, ranking_boards_read },
+        { METRIC_ranking_failures, ranking_failures_read },
+        { METRIC_ranking_backup_age, ranking_backup_age_read },
         { METRIC_over_issued, over_issued_read },
         { METRIC_gate_minus_sql, gate_minus_sql_read },
     };

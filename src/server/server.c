@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "gate/gate_memory.h"
 #include "ops/ops.h"
+#include "ranking/ranking_memory.h"
 #include "server/server_gateway.h"
 #include "server/verb.h"
 #include "server/version.h"
@@ -180,7 +181,8 @@ static enum err open_shop(struct server *server, struct config_error *error)
 {
     struct coupon_set remembered = { 0 };
 
-    TRY(shop_init(&server->shop, server->config, server->ledger, server->gate, server->gateway));
+    TRY(shop_init(&server->shop, server->config, server->ledger, server->gate, server->gateway,
+                  server->ranking));
     server->shop.render_settled = orders_render;
     gate_memory_remembered(server->gate, coupon_note, &remembered);
     enum err e = remembered.failed
@@ -214,6 +216,9 @@ enum err server_open(struct server *server, struct config *config, struct store 
     TRY(open_ledger(server, ret_error));
     TRY(open_gate(server, ret_error));
     TRY(server_gateway_open(config, &server->gateway, ret_error));
+    server->ranking = ranking_memory_new((size_t)config->ranking_boards_max);
+    if (!server->ranking)
+        return ERR_NOMEM;
     TRY(add_load_data(server, ret_error));
     TRY(open_shop(server, ret_error));
     return open_threads(server, ret_error);
@@ -239,6 +244,7 @@ void server_close(struct server *server)
     shop_fini(&server->shop);
     server->gate = gate_memory_free(server->gate);
     server->gateway = gateway_free(server->gateway);
+    server->ranking = ranking_memory_free(server->ranking);
     server->ledger = ledger_sqlite_free(server->ledger);
     api_fini(&server->api);
     api_fini(&server->ops_api);

@@ -54,6 +54,7 @@ struct server {
     struct ledger *ledger;
     struct gate *gate;
     struct gateway *gateway; /* NULL: payment.gateway none */
+    struct ranking *ranking;
     struct shop shop;
     struct api api;
     struct config ops_config; /* the config, but that metrics are public; of ops_api */

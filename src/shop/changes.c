@@ -2,6 +2,7 @@
 #include "shop/changes.h"
 
 #include "base/hash.h"
+#include "shop/ranking_internal.h"
 #include "shop/shop_internal.h"
 
 static size_t cell_of(int64_t product_id)
@@ -72,6 +73,7 @@ static void shop_committed(struct ledger_watch *watch, const struct ledger_chang
 {
     struct shop *shop = CONTAINER_OF(watch, struct shop, watch);
 
+    ranking_feed_committed(shop, what);
     changes_end(shop->changes, what);
 }
 

@@ -5,16 +5,20 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "shop/ranking_internal.h"
 #include "shop/shop_internal.h"
 
 enum err shop_init(struct shop *shop, const struct config *config, struct ledger *ledger,
-                   struct gate *gate, struct gateway *gateway)
+                   struct gate *gate, struct gateway *gateway, struct ranking *ranking)
 {
-    *shop = (struct shop){ .config = config, .ledger = ledger, .gate = gate, .gateway = gateway };
+    *shop = (struct shop){
+        .config = config, .ledger = ledger, .gate = gate, .gateway = gateway, .ranking = ranking
+    };
     shop->catalog = catalog_new();
     shop->turns = shop_turns_new();
     shop->changes = mem_alloc(sizeof *shop->changes);
-    if (!shop->catalog || !shop->turns || !shop->changes) {
+    shop->ranking_feed = mem_alloc(sizeof *shop->ranking_feed);
+    if (!shop->catalog || !shop->turns || !shop->changes || !shop->ranking_feed) {
         shop_fini(shop);
         return ERR_NOMEM;
     }
@@ -29,6 +33,7 @@ void shop_fini(struct shop *shop)
     if (shop->ledger)
         ledger_watch_set(shop->ledger, NULL);
     shop->changes = mem_free(shop->changes);
+    shop->ranking_feed = mem_free(shop->ranking_feed);
 }
 
 /* ---- opening ---- */
@@ -63,6 +68,8 @@ enum err shop_open(struct shop *shop, bool (*needs_gate)(void *context, int64_t 
     int64_t now_ms = clock_wall_ms();
 
     *ret_holders = 0;
+    if (shop->ranking)
+        TRY(ranking_feed_copy(shop));
     TRY(ledger_scan_coupons(shop->ledger, catalog_add, shop));
     /* Opening replaces coupons, and so lists, which do not live for ever: take the list anew. */
     for (size_t i = 0; i < catalog_list(shop->catalog)->count; i++) {
@@ -90,6 +97,7 @@ static enum err start_jobs(struct shop_loop *loop)
     TRY(keeper_start(loop));
     TRY(forget_start(loop));
     TRY(settler_start(&loop->settler, loop));
+    TRY(ranking_jobs_start(&loop->ranking_jobs, loop));
     return invariants_start(&loop->invariants, loop->shop, loop->loop);
 }
 
@@ -116,7 +124,12 @@ enum err shop_loop_init(struct shop_loop *loop, struct shop *shop, struct loop *
     loop->ledger = ledger_client_new(shop->ledger, on);
     if (shop->gateway)
         loop->gateway = gateway_client_new(shop->gateway, on, metrics);
+    if (shop->ranking)
+        loop->ranking = ranking_client_new(shop->ranking, on);
+    loop->desk.names = product_names_new();
+    loop->desk.last = ranking_last_new();
     if (!loop->ledger || !loop->gate || (shop->gateway && !loop->gateway) ||
+        (shop->ranking && !loop->ranking) || !loop->desk.names || !loop->desk.last ||
         (sweeps && start_jobs(loop) != ERR_OK)) {
         shop_loop_fini(loop);
         return ERR_NOMEM;
@@ -129,13 +142,14 @@ void shop_loop_drain(struct shop_loop *loop)
     loop->draining = true;
     payments_hurry(loop);
     stop_jobs(loop);
+    ranking_jobs_drain(&loop->ranking_jobs);
 }
 
 bool shop_loop_is_idle(const struct shop_loop *loop)
 {
     return loop->placements == 0 && !loop->keeper_busy && !loop->invariants.busy &&
            !loop->forget.busy && list_empty(&loop->lookups) && list_empty(&loop->payments) &&
-           settler_is_idle(&loop->settler);
+           settler_is_idle(&loop->settler) && ranking_jobs_are_idle(&loop->ranking_jobs);
 }
 
 void shop_loop_fini(struct shop_loop *loop)
@@ -151,6 +165,10 @@ void shop_loop_fini(struct shop_loop *loop)
     loop->ledger = ledger_client_free(loop->ledger);
     loop->gate = gate_client_free(loop->gate);
     loop->gateway = gateway_client_free(loop->gateway);
+    ranking_jobs_fini(&loop->ranking_jobs);
+    loop->ranking = ranking_client_free(loop->ranking);
+    loop->desk.names = product_names_free(loop->desk.names);
+    loop->desk.last = ranking_last_free(loop->desk.last);
     id_set_fini(&loop->known_users);
     settler_fini(&loop->settler);
 }

@@ -17,12 +17,15 @@
 #include "shop/changes.h"
 #include "shop/shop_orders.h"
 #include "shop/shop_products.h"
+#include "shop/shop_ranking.h"
 
 struct shop {
     const struct config *config;
     struct ledger *ledger;
     struct gate *gate;
     struct gateway *gateway; /* NULL: payment.gateway none */
+    struct ranking *ranking; /* NULL: there is none, what is sold is read from the backup */
+    struct ranking_feed *ranking_feed;
     struct catalog *catalog;
     struct shop_turns *turns; /* administration goes one change at a time */
     struct changes *changes;  /* what answers that are kept depend on */
@@ -37,9 +40,9 @@ struct shop {
 
 struct shop_loop; /* below */
 
-/* ERR_NOMEM. What is passed in stays the caller's; `gateway` may be NULL. */
+/* ERR_NOMEM. What is passed in stays the caller's; `gateway` and `ranking` may be NULL. */
 enum err shop_init(struct shop *shop, const struct config *config, struct ledger *ledger,
-                   struct gate *gate, struct gateway *gateway) MUST_CHECK;
+                   struct gate *gate, struct gateway *gateway, struct ranking *ranking) MUST_CHECK;
 void shop_fini(struct shop *shop);
 /*
  * Fills the catalogue and opens the gate of every coupon that has not ended, and of those ended
@@ -218,6 +221,7 @@ struct shop_loop {
     struct ledger_client *ledger;
     struct gate_client *gate;
     struct gateway_client *gateway; /* NULL without a gateway */
+    struct ranking_client *ranking; /* NULL without a ranking */
     struct metrics_slot *metrics;
     struct id_set known_users;
     struct list lookups; /* users being looked up, see users_known.c */
@@ -232,6 +236,8 @@ struct shop_loop {
     struct forget forget;
     struct list payments; /* under way: payment.c */
     struct settler settler;
+    struct ranking_jobs ranking_jobs;
+    struct ranking_desk desk;
     bool draining;
 };
 

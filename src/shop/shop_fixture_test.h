@@ -101,7 +101,7 @@ static inline void shop_start(void)
     ledger_options.path = path;
     assert_ok(ledger_sqlite_open(&ledger_options, &ledger));
     assert_ok(gate_memory_open(&gate_options, &report, &gate));
-    assert_ok(shop_init(&shop, &config, ledger, gate, NULL));
+    assert_ok(shop_init(&shop, &config, ledger, gate, NULL, NULL));
     assert_ok(shop_open(&shop, needs_no_gate, NULL, &holders));
     loop = loop_new();
     watch.run = look;

@@ -53,7 +53,7 @@ static void test_every_allocation(void **state)
         int64_t holders = 0;
         long live = mem_live_count();
         mem_fault_set(after);
-        e = shop_init(&second, &config, shop.ledger, shop.gate, NULL);
+        e = shop_init(&second, &config, shop.ledger, shop.gate, NULL, NULL);
         if (e == ERR_OK)
             e = shop_open(&second, needs_no_gate, NULL, &holders);
         mem_fault_set(-1);

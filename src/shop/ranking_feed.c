@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * How sales come into the ranking. Each commit's sums are put there before its commands are
+ * answered; a full copy of the ledger's sums comes before serving, and again whenever the ranking
+ * has lost something. Both copy sums with versions, so whatever comes twice or too late changes
+ * nothing.
+ */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "shop/ranking_internal.h"
+
+enum { PUT_AT_ONCE = 256 };
+
+struct copy {
+    struct ranking *ranking;
+    struct ranking_sum sums[PUT_AT_ONCE];
+    char categories[PUT_AT_ONCE][4 * LEDGER_PRODUCT_CATEGORY_CHARS_MAX];
+    size_t count;
+    int64_t rows;
+};
+
+static struct ranking_sum sum_of(const struct ledger_sale *sale)
+{
+    return (struct ranking_sum){ .day = sale->day,
+                                 .version = sale->version,
+                                 .sum = sale->sum,
+                                 .category = sale->category.ptr ? sale->category : STR("") };
+}
+
+void ranking_feed_committed(struct shop *shop, const struct ledger_changes *changes)
+{
+    struct ranking_sum sums[PUT_AT_ONCE];
+    size_t count = 0;
+
+    if (!shop->ranking)
+        return;
+    /* Categories first: what is sold of a product that is new here is in its own at once. */
+    for (size_t i = 0; i < changes->product_count; i++)
+        if (changes->products[i].listed)
+            ranking_move(shop->ranking, changes->products[i].product_id,
+                         changes->products[i].category.ptr ? changes->products[i].category
+                                                           : STR(""));
+    for (size_t i = 0; i < changes->sale_count; i++) {
+        sums[count++] = sum_of(&changes->sales[i]);
+        if (count == PUT_AT_ONCE || i + 1 == changes->sale_count) {
+            ranking_put(shop->ranking, sums, count);
+            count = 0;
+        }
+    }
+}
+
+static void copy_flush(struct copy *copy)
+{
+    ranking_put(copy->ranking, copy->sums, copy->count);
+    copy->count = 0;
+}
+
+static bool copy_sale(void *context, const struct ledger_sale *sale)
+{
+    struct copy *copy = context;
+    struct ranking_sum *sum = &copy->sums[copy->count];
+
+    *sum = sum_of(sale);
+    sum->category.len = MIN(sum->category.len, sizeof copy->categories[0]);
+    if (sum->category.len)
+        memcpy(copy->categories[copy->count], sum->category.ptr, sum->category.len);
+    sum->category.ptr = copy->categories[copy->count];
+    copy->rows++;
+    if (++copy->count == PUT_AT_ONCE)
+        copy_flush(copy);
+    return true;
+}
+
+enum err ranking_feed_copy(struct shop *shop)
+{
+    int64_t from_day = clock_day(clock_wall_ms()) - RANKING_DAYS_HELD;
+    CLEANUP(mem_freep) struct copy *copy = mem_alloc(sizeof *copy);
+
+    if (!copy)
+        return ERR_NOMEM;
+    copy->ranking = shop->ranking;
+    TRY(ranking_copy_begin(shop->ranking, from_day));
+    TRY(ledger_scan_sales(shop->ledger, from_day, copy_sale, copy));
+    copy_flush(copy);
+    TRY(ranking_copy_end(shop->ranking));
+    atomic_fetch_add_explicit(&shop->ranking_feed->copies, 1, memory_order_relaxed);
+    LOG(LOG_INFO, "ranking copied", LOG_INT("sums", copy->rows));
+    return ERR_OK;
+}
+
+struct ranking_numbers ranking_numbers(const struct shop *shop)
+{
+    const struct ranking_feed *feed = shop->ranking_feed;
+    struct ranking_numbers numbers;
+
+    for (int i = 0; i < RANKING_ORIGIN_N; i++)
+        numbers.answers[i] = atomic_load_explicit(&feed->answers[i], memory_order_relaxed);
+    numbers.last_good = atomic_load_explicit(&feed->last_good, memory_order_relaxed);
+    numbers.copies = atomic_load_explicit(&feed->copies, memory_order_relaxed);
+    numbers.backup_at_ms = atomic_load_explicit(&feed->backup_at_ms, memory_order_relaxed);
+    numbers.boards_written = atomic_load_explicit(&feed->boards_written, memory_order_relaxed);
+    numbers.backup_failures = atomic_load_explicit(&feed->backup_failures, memory_order_relaxed);
+    return numbers;
+}
+
+void ranking_backup_fault_set(struct shop *shop, bool on)
+{
+    atomic_store_explicit(&shop->ranking_feed->backup_fault, on, memory_order_relaxed);
+}
