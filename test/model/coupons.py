@@ -182,10 +182,10 @@ class Coupons(Carts):
         return "EXPIRED" if self.expired(held) else "AVAILABLE"
 
     def list_held(self, request, user_id):
-        self.user(user_id)
         status = request.query.get("status")
         if status not in (None, "AVAILABLE", "USED", "EXPIRED", "RESERVED"):
             raise invalid("status")
+        self.user(user_id)
         pairs = [(c, c.holders[user_id]) for c in self.coupons.values() if user_id in c.holders]
         for coupon, held in pairs:
             self.learn_held(coupon, held)

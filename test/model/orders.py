@@ -65,9 +65,9 @@ class Orders(Ranking):
 
     def list_orders(self, request):
         user_id, status = int(request.query["userId"]), request.query.get("status")
-        self.user(user_id)
         if status is not None and status.upper() not in STATUSES:
             raise invalid("status")
+        self.user(user_id)
         mine = [o for o in self.orders_of.get(user_id, []) if status is None or o.status == status.upper()]
         mine.sort(key=lambda order: -order.order_id)
         return self.page(request, f"orders {user_id} {status}", mine, Order.shown)
