@@ -22,7 +22,9 @@ static const struct json_row coupon_create_body_rows[] = {
                "How often one can be used; null: until it expires; 1 if missing.", "1",
                JSON_NULLABLE(coupon_create_body, uses_per_user)),
 };
-const JSON_BODY(coupon_create_body, "CouponCreateRequest", "A new coupon.");
+const JSON_BODY(coupon_create_body, "CouponCreateRequest", "A new coupon.",
+                .example = "{\"name\":\"DOORS\",\"discountRate\":20,\"totalQuantity\":1000,"
+                           "\"endsAt\":\"2036-03-06T12:00:00+09:00\",\"usesPerUser\":1}");
 
 static const struct json_row coupon_patch_body_rows[] = {
     JSON_INT64(coupon_patch_body, total_quantity, "totalQuantity", 1, INT64_MAX,
@@ -35,7 +37,8 @@ static const struct json_row coupon_patch_body_rows[] = {
     JSON_BOOL(coupon_patch_body, closed, "closed", "Handed out no longer.", "true",
               JSON_OPTIONAL(coupon_patch_body, closed)),
 };
-const JSON_BODY(coupon_patch_body, "CouponPatchRequest", "What to change.");
+const JSON_BODY(coupon_patch_body, "CouponPatchRequest", "What to change.",
+                .example = "{\"totalQuantity\":2000,\"endsAt\":\"2036-03-06T12:00:00+09:00\"}");
 
 static const struct json_row users_create_body_rows[] = {
     JSON_INT64(users_create_body, user_id, "userId", 1, INT64_MAX,
@@ -53,7 +56,8 @@ static const struct json_row users_create_body_rows[] = {
     JSON_INT64(users_create_body, to_user_id, "toUserId", 1, INT64_MAX - 1, "The last.", "409999",
                JSON_NULLABLE(users_create_body, to_user_id)),
 };
-const JSON_BODY(users_create_body, "UsersCreateRequest", "One user, or a range of them.");
+const JSON_BODY(users_create_body, "UsersCreateRequest", "One user, or a range of them.",
+                .example = "{\"fromUserId\":400000,\"toUserId\":409999,\"balance\":10000}");
 
 static const struct json_row users_create_answer_rows[] = {
     JSON_INT64(users_create_answer, created, "created", 0, INT64_MAX,
@@ -78,7 +82,8 @@ static const struct json_row clock_body_rows[] = {
                "Or: how far to move the clock.", "3600",
                JSON_NULLABLE(clock_body, advance_seconds)),
 };
-const JSON_BODY(clock_body, "ClockRequest", "One of the two.");
+const JSON_BODY(clock_body, "ClockRequest", "One of the two.",
+                .example = "{\"advanceSeconds\":3600}");
 
 static const struct json_row clock_answer_rows[] = {
     JSON_TIME(clock_answer, now_ms, "now", "The time it is.", EXAMPLE_TIME, JSON_REQUIRED),

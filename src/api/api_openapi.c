@@ -76,39 +76,49 @@ static void parameters(struct buf *out, const struct api_route *route)
                    "%s{\"name\":\"Idempotency-Key\",\"in\":\"header\",\"required\":false,"
                    "\"description\":\"Instead of the body's idempotencyKey; if both are given they"
                    " must be equal.\",\"schema\":{\"type\":\"string\",\"minLength\":1,"
-                   "\"maxLength\":100}}",
+                   "\"maxLength\":100},\"example\":\"key-1\"}",
                    first ? "" : ",");
     buf_char(out, ']');
 }
 
 /* ---- bodies and answers ---- */
 
-static void media(struct buf *out, const char *media_type, const struct json_type *type)
+/* A JSON object of `type`, or a text that looks like `text`. */
+static void media(struct buf *out, const char *media_type, const struct json_type *type,
+                  const char *text)
 {
     buf_printf(out, "\"%s\":{\"schema\":", media_type);
-    if (type)
+    if (type) {
         json_schema_ref(out, type);
-    else if (str_equal(str_from(media_type), STR("application/json")))
-        buf_literal(out, "{\"type\":\"object\"}");
-    else
+        buf_literal(out, ",\"example\":");
+        json_schema_example(out, type);
+    } else if (str_equal(str_from(media_type), STR("application/json"))) {
+        buf_literal(out, "{\"type\":\"object\"},\"example\":{\"openapi\":\"3.1.0\"}");
+    } else {
         buf_literal(out, "{\"type\":\"string\"}");
+    }
+    if (text) {
+        buf_char(out, ',');
+        member(out, "example", text);
+    }
     buf_char(out, '}');
 }
 
 static void content(struct buf *out, const char *media_type, const struct json_type *type)
 {
     buf_literal(out, "\"content\":{");
-    media(out, media_type, type);
+    media(out, media_type, type, NULL);
     buf_char(out, '}');
 }
 
 static void success(struct buf *out, const struct api_route *route)
 {
     buf_printf(out, "\"%u\":{\"description\":\"Done.\",\"content\":{", route->status);
-    media(out, route->answer_type ? route->answer_type : "application/json", route->answer);
+    media(out, route->answer_type ? route->answer_type : "application/json", route->answer,
+          route->other_type ? NULL : route->text_example);
     if (route->other_type) {
         buf_char(out, ',');
-        media(out, route->other_type, NULL);
+        media(out, route->other_type, NULL, route->text_example);
     }
     buf_literal(out, "}}");
 }
@@ -136,8 +146,33 @@ static void failure(struct buf *out, uint64_t set, unsigned status)
     buf_literal(out, "\",");
     if (waits)
         buf_literal(out, "\"headers\":{\"Retry-After\":{\"description\":\"Seconds.\","
-                         "\"required\":true,\"schema\":{\"type\":\"integer\"}}},");
-    content(out, "application/problem+json", &problem_answer_json);
+                         "\"required\":true,\"schema\":{\"type\":\"integer\"},\"example\":2}},");
+    buf_literal(out, "\"content\":{\"application/problem+json\":{\"schema\":");
+    json_schema_ref(out, &problem_answer_json);
+    buf_literal(out, ",\"examples\":{");
+    first = true;
+    for (enum problem problem = 0; problem < PROBLEM_COUNT; problem++)
+        if ((set >> problem & 1) && problem_status(problem) == status) {
+            buf_printf(out, "%s\"%s\":{\"$ref\":\"#/components/examples/%s\"}", first ? "" : ",",
+                       problem_name(problem), problem_name(problem));
+            first = false;
+        }
+    buf_literal(out, "}}}}");
+}
+
+/* One of each problem, for the answers to refer to. */
+static void problem_examples(struct buf *out)
+{
+    const int64_t noon_ms = 1772766000000; /* 2026-03-06T12:00:00+09:00 */
+
+    buf_literal(out, ",\"examples\":{");
+    for (enum problem problem = 0; problem < PROBLEM_COUNT; problem++) {
+        buf_printf(out, "%s\"%s\":{", problem == 0 ? "" : ",", problem_name(problem));
+        member(out, "summary", problem_title(problem));
+        buf_literal(out, ",\"value\":");
+        problem_render(out, problem, problem_title(problem), STR("/api/path"), noon_ms);
+        buf_char(out, '}');
+    }
     buf_char(out, '}');
 }
 
@@ -215,6 +250,7 @@ enum err api_openapi(struct api *api, struct buf *out)
     paths(out, api, &schemas);
     buf_literal(out, ",\"components\":{\"schemas\":");
     json_schema_render(out, &schemas);
+    problem_examples(out);
     if (is_prod(api))
         buf_literal(out, ",\"securitySchemes\":{\"bearer\":{\"type\":\"http\","
                          "\"scheme\":\"bearer\",\"bearerFormat\":\"JWT\"}}");

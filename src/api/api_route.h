@@ -64,6 +64,7 @@ struct api_route {
     const struct json_type *answer;
     const char *answer_type;      /* NULL: application/json */
     const char *other_type;       /* or, at the caller's wish, this text; NULL: no other */
+    const char *text_example;     /* of that text, or of an answer that is all text */
     const struct json_type *down; /* health: the body of its 503; NULL: a problem */
     uint64_t problems;            /* PROBLEM_BIT()s, beside those that every such route has */
 };

@@ -15,16 +15,15 @@
      PROBLEM_BIT(COUPON_CLOSED) | PROBLEM_BIT(COUPON_ENDED))
 
 /* What an order and its payment may meet. */
-#define ORDERING                                                           \
-    (STORE | PROBLEM_BIT(USER_NOT_FOUND) | PROBLEM_BIT(INVALID_QUANTITY) | \
-     PROBLEM_BIT(PRODUCT_NOT_FOUND) | PROBLEM_BIT(INSUFFICIENT_STOCK) |    \
-     PROBLEM_BIT(INVALID_COUPON) | PROBLEM_BIT(EXPIRED_COUPON) |           \
-     PROBLEM_BIT(DUPLICATE_REQUEST) | PROBLEM_BIT(IDEMPOTENCY_KEY_REUSED))
-#define PAYING                                                             \
-    (STORE | PROBLEM_BIT(USER_NOT_FOUND) | PROBLEM_BIT(ORDER_NOT_FOUND) |  \
-     PROBLEM_BIT(FORBIDDEN) | PROBLEM_BIT(INVALID_ORDER_STATUS) |          \
-     PROBLEM_BIT(PAYMENT_FAILED) | PROBLEM_BIT(DUPLICATE_REQUEST) |        \
+#define ORDERING                                                                                  \
+    (STORE | PROBLEM_BIT(USER_NOT_FOUND) | PROBLEM_BIT(INVALID_QUANTITY) |                        \
+     PROBLEM_BIT(PRODUCT_NOT_FOUND) | PROBLEM_BIT(INSUFFICIENT_STOCK) |                           \
+     PROBLEM_BIT(INVALID_COUPON) | PROBLEM_BIT(EXPIRED_COUPON) | PROBLEM_BIT(DUPLICATE_REQUEST) | \
      PROBLEM_BIT(IDEMPOTENCY_KEY_REUSED))
+#define PAYING                                                                                     \
+    (STORE | PROBLEM_BIT(USER_NOT_FOUND) | PROBLEM_BIT(ORDER_NOT_FOUND) | PROBLEM_BIT(FORBIDDEN) | \
+     PROBLEM_BIT(INVALID_ORDER_STATUS) | PROBLEM_BIT(PAYMENT_FAILED) |                             \
+     PROBLEM_BIT(DUPLICATE_REQUEST) | PROBLEM_BIT(IDEMPOTENCY_KEY_REUSED))
 
 /* clang-format off */
 const struct api_route api_routes[] = {
@@ -118,6 +117,8 @@ const struct api_route api_routes[] = {
       "Who got one, by sequence number; all of them with Accept: text/csv.",
       admin_winners, API_ADMIN, .query = &page_query_json,
       .status = 200, .answer = &winners_answer_json, .other_type = "text/csv",
+      .text_example = "sequenceNumber,userId,userCouponId,status,issuedAt\r\n"
+                      "1,1000,1,AVAILABLE,2026-03-06T12:00:00.000+09:00\r\n",
       .problems = STORE | PROBLEM_BIT(NOT_FOUND) },
     { HTTP_POST, "/api/admin/users", "createUsers", "administration", "One user, or a range.",
       admin_users_create, API_ADMIN, .body = &users_create_body_json,

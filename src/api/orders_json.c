@@ -16,7 +16,7 @@ static const struct json_row order_item_body_rows[] = {
     JSON_INT64(order_item_body, product_id, "productId", INT64_MIN, INT64_MAX, "What.", "1",
                JSON_REQUIRED),
     JSON_INT64(order_item_body, quantity, "quantity", INT64_MIN, INT64_MAX, "How many, 1 at least.",
-               "2", JSON_REQUIRED),
+               "2", JSON_REQUIRED, JSON_TOLD_MIN(1)),
 };
 static const JSON_BODY(order_item_body, "OrderItemRequest", "So many of a product.");
 
@@ -33,7 +33,9 @@ static const struct json_row order_body_rows[] = {
              " as the header Idempotency-Key instead.",
              "order-1", JSON_NULLABLE_KEY(order_body, idempotency_key)),
 };
-const JSON_BODY(order_body, "OrderRequest", "What is ordered.");
+const JSON_BODY(order_body, "OrderRequest", "What is ordered.",
+                .example = "{\"userId\":4,\"items\":[{\"productId\":2,\"quantity\":1}],"
+                           "\"idempotencyKey\":\"order-1\"}");
 
 static const struct json_row order_key_body_rows[] = {
     JSON_INT64(order_key_body, user_id, "userId", INT64_MIN, INT64_MAX, "Whose order it is.", "4",

@@ -28,7 +28,7 @@ const JSON_ANSWER(balance_answer, "Balance", "A user's balance.");
 
 static const struct json_row charge_body_rows[] = {
     JSON_INT64(charge_body, amount, "amount", INT64_MIN, INT64_MAX,
-               "Won to add, 1 up to charge.max.", "10000", JSON_REQUIRED),
+               "Won to add, 1 up to charge.max.", "10000", JSON_REQUIRED, JSON_TOLD_MIN(1)),
     JSON_STR(charge_body, idempotency_key, "idempotencyKey", 1, 100,
              "Names this charge: the same key again is answered with the same bytes. May be given"
              " as the header Idempotency-Key instead.",

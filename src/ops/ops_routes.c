@@ -104,6 +104,7 @@ static void openapi_get(struct api_call *call)
 }
 
 /* clang-format off */
+#define METRICS "# TYPE process_open_fds gauge\nprocess_open_fds 23\n"
 const struct api_route ops_routes[] = {
     { HTTP_GET, "/health/live", "live", "operations", "The process answers.",
       health_live, API_PUBLIC, API_UNLIMITED, .status = 200, .answer = &status_answer_json },
@@ -112,9 +113,9 @@ const struct api_route ops_routes[] = {
     { HTTP_GET, "/actuator/health", "actuatorHealth", "operations", "The same, for older scripts.",
       actuator_health, API_PUBLIC, API_UNLIMITED, .status = 200, .answer = &status_answer_json, .down = &status_answer_json },
     { HTTP_GET, "/metrics", "metrics", "operations", "Prometheus text, or OpenMetrics by Accept.",
-      metrics_get, API_OPS, API_UNLIMITED, .status = 200, .answer_type = "text/plain" },
+      metrics_get, API_OPS, API_UNLIMITED, .status = 200, .answer_type = "text/plain", .text_example = METRICS },
     { HTTP_GET, "/actuator/prometheus", "actuatorPrometheus", "operations", "The same as /metrics.",
-      metrics_get, API_OPS, API_UNLIMITED, .status = 200, .answer_type = "text/plain" },
+      metrics_get, API_OPS, API_UNLIMITED, .status = 200, .answer_type = "text/plain", .text_example = METRICS },
     { HTTP_GET, "/openapi.json", "openapi", "operations", "This document.",
       openapi_get, API_PUBLIC, .status = 200, .answer_type = "application/json" },
     { 0 },

@@ -64,3 +64,24 @@ def test_schemas_are_complete(document):
             assert about["description"], (name, member)
             for example in about.get("examples", []):
                 assert contract.matches(document, about, example), (name, member, example)
+
+
+def test_examples(document):
+    """Every body and every answer has one, and it is what its schema says."""
+    whole = {"components": document["components"]}
+
+    def check(where, media):
+        examples = [e["$ref"] for e in media.get("examples", {}).values()]
+        named = document["components"]["examples"]
+        values = [named[ref.rpartition("/")[2]]["value"] for ref in examples] or [media["example"]]
+        for value in values:
+            assert contract.matches(whole, media["schema"], value), (where, value)
+
+    for path, name, operation in operations(document):
+        for media in operation.get("requestBody", {}).get("content", {}).values():
+            check((path, name), media)
+        for status, response in operation["responses"].items():
+            for media in response.get("content", {}).values():
+                check((path, name, status), media)
+        for parameter in operation["parameters"]:
+            assert "example" in parameter or parameter["schema"].get("examples"), (path, name, parameter)
