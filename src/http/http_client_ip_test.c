@@ -87,7 +87,7 @@ static void test_nets(void **state)
                                        "::/129",      "10.0.0.0/8/8", "10.0.0.0/08", "a::;b::" };
     struct http_nets nets;
     struct str part;
-    char many[HTTP_NETS_MAX * 3 + 3] = "";
+    char many[HTTP_NETS_MAX * 3 + 4] = "";
 
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
