@@ -50,5 +50,6 @@ void conf_expect_top(enum sales_window window, int64_t day, struct str category,
                      const struct conf_ids *ids);
 void conf_expect_outcome(enum sales_window window, int64_t day, enum ranking_outcome outcome);
 
+int ranking_conformance_page(void);
 int ranking_conformance_copy(void);
 int ranking_conformance_model(void);

@@ -52,7 +52,7 @@ static uint32_t cell_of(const struct ranking_shard *shard, uint64_t hash, int64_
 {
     uint32_t i = home_of(shard, hash);
 
-    while (shard->cells[i] && shard->cells[i]->product_id != product_id)
+    while (shard->cells[i].product && shard->cells[i].product_id != product_id)
         i = (i + 1) & (shard->size - 1);
     return i;
 }
@@ -62,15 +62,14 @@ static enum err shard_grow(struct ranking_shard *shard)
     struct ranking_shard bigger = { .size = shard->size ? shard->size * 2 : SHARD_MIN,
                                     .used = shard->used };
 
-    bigger.cells = mem_alloc(bigger.size * sizeof(void *));
+    bigger.cells = mem_alloc(bigger.size * sizeof *bigger.cells);
     if (!bigger.cells)
         return ERR_NOMEM;
     for (uint32_t i = 0; i < shard->size; i++) {
-        struct ranking_product *product = shard->cells[i];
-        if (product) {
-            uint64_t hash = hash_u64((uint64_t)product->product_id);
-            bigger.cells[cell_of(&bigger, hash, product->product_id)] = product;
-        }
+        const struct ranking_cell *cell = &shard->cells[i];
+        uint64_t hash = hash_u64((uint64_t)cell->product_id);
+        if (cell->product)
+            bigger.cells[cell_of(&bigger, hash, cell->product_id)] = *cell;
     }
     mem_free(shard->cells);
     *shard = bigger;
@@ -83,14 +82,14 @@ static void shard_remove(struct ranking_shard *shard, int64_t product_id)
     uint32_t mask = shard->size - 1;
     uint32_t gap = cell_of(shard, hash_u64((uint64_t)product_id), product_id);
 
-    for (uint32_t i = (gap + 1) & mask; shard->cells[i]; i = (i + 1) & mask) {
-        uint32_t home = home_of(shard, hash_u64((uint64_t)shard->cells[i]->product_id));
+    for (uint32_t i = (gap + 1) & mask; shard->cells[i].product; i = (i + 1) & mask) {
+        uint32_t home = home_of(shard, hash_u64((uint64_t)shard->cells[i].product_id));
         if (((i - home) & mask) >= ((i - gap) & mask)) {
             shard->cells[gap] = shard->cells[i];
             gap = i;
         }
     }
-    shard->cells[gap] = NULL;
+    shard->cells[gap].product = NULL;
     shard->used--;
 }
 
@@ -99,7 +98,7 @@ struct ranking_product *ranking_sums_find(const struct ranking_sums *sums, int64
     uint64_t hash = hash_u64((uint64_t)product_id);
     const struct ranking_shard *shard = &sums->shards[shard_of(hash)];
 
-    return shard->size ? shard->cells[cell_of(shard, hash, product_id)] : NULL;
+    return shard->size ? shard->cells[cell_of(shard, hash, product_id)].product : NULL;
 }
 
 /* ---- records ---- */
@@ -164,7 +163,7 @@ struct ranking_product *ranking_sums_add(struct ranking_sums *sums, int64_t prod
     }
     product->product_id = product_id;
     product->used = true;
-    shard->cells[cell_of(shard, hash, product_id)] = product;
+    shard->cells[cell_of(shard, hash, product_id)] = (struct ranking_cell){ product_id, product };
     shard->used++;
     sums->count++;
     return product;
