@@ -38,7 +38,7 @@ const JSON_BODY(order_body, "OrderRequest", "What is ordered.",
                            "\"idempotencyKey\":\"order-1\"}");
 
 static const struct json_row order_key_body_rows[] = {
-    JSON_INT64(order_key_body, user_id, "userId", INT64_MIN, INT64_MAX, "Whose order it is.", "4",
+    JSON_INT64(order_key_body, user_id, "userId", INT64_MIN, INT64_MAX, "Whose order it is.", "1",
                JSON_REQUIRED),
     JSON_STR(order_key_body, idempotency_key, "idempotencyKey", 1, 100,
              "Names this call: the same key again is answered with the same bytes. May be given"
