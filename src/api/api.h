@@ -4,6 +4,7 @@
  * handler. One `struct api` per server, one `struct api_loop` per loop.
  */
 #pragma once
+#include "api/answer_cache.h"
 #include "auth/auth.h"
 #include "http/http.h"
 #include "metrics/metrics.h"
@@ -26,6 +27,7 @@ struct api_loop {
     struct api *api;
     struct shop_loop *shop;
     struct auth_cache *auth_cache; /* NULL without keys */
+    struct answer_cache *answers;  /* NULL: none are kept */
     struct metrics_slot *metrics;
 };
 

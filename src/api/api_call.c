@@ -20,9 +20,24 @@ void api_answer(struct api_call *call, unsigned status, const struct json_type *
                 const void *object)
 {
     struct buf *out = http_response_begin(call->http, status, STR("application/json"));
+    size_t at = out->len;
 
     json_render(out, type, object);
+    if (status == 200 && call->stamp.count && call->loop->answers && buf_ok(out))
+        answer_cache_put(call->loop->answers, call->http->path, call->http->query,
+                         (struct str){ out->ptr + at, out->len - at }, &call->stamp);
     http_response_end(call->http);
+}
+
+void api_keep(struct api_call *call, const _Atomic uint64_t *counter)
+{
+    answer_stamp_add(&call->stamp, counter);
+}
+
+void api_keep_between(struct api_call *call, int64_t from_ms, int64_t until_ms)
+{
+    call->stamp.from_ms = from_ms;
+    call->stamp.until_ms = until_ms;
 }
 
 void api_problem(struct api_call *call, enum problem problem, const char *why)
@@ -150,6 +165,21 @@ static bool find_route(struct api_call *call)
     return true;
 }
 
+/* Answered before, and nothing has changed since? False: answered. */
+static bool answer_kept(struct api_call *call)
+{
+    struct api_loop *loop = call->loop;
+    struct str body;
+
+    if (!(call->route->flags & API_CACHED) || !loop->answers)
+        return true;
+    bool kept = answer_cache_get(loop->answers, call->http->path, call->http->query, &body);
+    metrics_add(loop->metrics, kept ? METRIC_answers_kept : METRIC_answers_made, 1);
+    if (kept)
+        http_respond(call->http, 200, STR("application/json"), body);
+    return !kept;
+}
+
 /* ---- query, body, key ---- */
 
 static bool bind_failed(struct api_call *call, enum err e, const struct json_error *error)
@@ -260,8 +290,8 @@ void api_on_request(struct http_request *request)
     }
     *call = (struct api_call){ .http = request, .loop = loop };
     request->user = call;
-    if (find_route(call) && api_caller_admit(call) && bind_query(call) && bind_body(call) &&
-        api_caller_owns(call) && bind_key(call))
+    if (find_route(call) && api_caller_admit(call) && answer_kept(call) && bind_query(call) &&
+        bind_body(call) && api_caller_owns(call) && bind_key(call))
         call->route->handle(call);
 }
 

@@ -317,6 +317,7 @@ static inline void whole_open(enum config_profile profile)
     ASSERT(shop_loop_init(&whole.shop_loop, &whole.shop, whole.loop, slot, true) == ERR_OK);
     whole.api_loop =
         (struct api_loop){ .api = &whole.api, .shop = &whole.shop_loop, .metrics = slot };
+    ASSERT((whole.api_loop.answers = answer_cache_new(64, 256 * 1024)));
     if (whole.keys)
         ASSERT((whole.api_loop.auth_cache = auth_cache_new(256)));
     whole_listen();
@@ -339,6 +340,7 @@ static inline void whole_close(void)
     ledger_sqlite_stop(whole.ledger);
     http_server_free(whole.http);
     auth_cache_free(whole.api_loop.auth_cache);
+    answer_cache_free(whole.api_loop.answers);
     shop_loop_fini(&whole.shop_loop);
     loop_free(whole.loop);
     shop_fini(&whole.shop);

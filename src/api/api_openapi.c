@@ -113,6 +113,10 @@ static void content(struct buf *out, const char *media_type, const struct json_t
 
 static void success(struct buf *out, const struct api_route *route)
 {
+    if (route->flags & API_EMPTY) {
+        buf_printf(out, "\"%u\":{\"description\":\"Done.\"}", route->status);
+        return;
+    }
     buf_printf(out, "\"%u\":{\"description\":\"Done.\",\"content\":{", route->status);
     media(out, route->answer_type ? route->answer_type : "application/json", route->answer,
           route->other_type ? NULL : route->text_example);

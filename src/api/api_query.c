@@ -51,7 +51,8 @@ static enum err store(const struct json_row *row, struct str text, void *member,
         memcpy(member, &value, sizeof value);
         return ERR_OK;
     case JSON_KIND_STR:
-        if ((int64_t)text.len < row->min || (int64_t)text.len > row->max || !str_is_utf8(text))
+        if (!str_is_utf8(text) || (int64_t)str_length(text) < row->min ||
+            (int64_t)str_length(text) > row->max)
             return invalid(error, row_name(row), "is too short, too long, or not UTF-8");
         memcpy(member, &text, sizeof text);
         return ERR_OK;

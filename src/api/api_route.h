@@ -40,12 +40,15 @@ struct api_call {
     struct auth_claims claims;     /* prod, unless the route is public */
     struct str key;                /* idempotency key; routes with API_KEYED; ptr NULL: none */
     void *state;                   /* the handler's own */
+    struct answer_stamp stamp;     /* routes with API_CACHED; see api_keep() */
 };
 
 enum api_flag {
     API_KEYED = 1,        /* takes an Idempotency-Key, which the body may name, too */
     API_KEY_OPTIONAL = 4, /* and does without one */
     API_UNLIMITED = 2,    /* may be called as often as one likes: health and metrics */
+    API_CACHED = 8,       /* a public GET whose answer is kept while what api_keep() says holds */
+    API_EMPTY = 16,       /* success has no body */
 };
 
 struct api_route {
@@ -77,6 +80,13 @@ void api_answer(struct api_call *call, unsigned status, const struct json_type *
                 const void *object);
 void api_problem(struct api_call *call, enum problem problem, const char *why);
 void api_invalid(struct api_call *call, const char *member, const char *why);
+/*
+ * Routes with API_CACHED: the answer (200, by api_answer()) may be kept while `counter` says what
+ * it says now. To be called before anything that it counts is read; once for each counter, of which
+ * there may be ANSWER_COUNTERS_MAX. An answer that depends on the day is kept between two times.
+ */
+void api_keep(struct api_call *call, const _Atomic uint64_t *counter);
+void api_keep_between(struct api_call *call, int64_t from_ms, int64_t until_ms);
 /* The problem of a failed store. */
 void api_store_problem(struct api_call *call, enum err e);
 /* From the request's arena, zeroed; NULL: answered 503 already. */

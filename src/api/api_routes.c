@@ -2,8 +2,10 @@
 #include "api/admin.h"
 #include "api/api_json.h"
 #include "api/api_route.h"
+#include "api/cart.h"
 #include "api/coupons.h"
 #include "api/orders.h"
+#include "api/products.h"
 #include "api/users.h"
 
 /* What every route that writes to, or reads from, the ledger may answer. */
@@ -24,6 +26,11 @@
     (STORE | PROBLEM_BIT(USER_NOT_FOUND) | PROBLEM_BIT(ORDER_NOT_FOUND) | PROBLEM_BIT(FORBIDDEN) | \
      PROBLEM_BIT(INVALID_ORDER_STATUS) | PROBLEM_BIT(PAYMENT_FAILED) |                             \
      PROBLEM_BIT(DUPLICATE_REQUEST) | PROBLEM_BIT(IDEMPOTENCY_KEY_REUSED))
+
+/* What a change of a cart may meet. */
+#define CART                                                              \
+    (STORE | PROBLEM_BIT(USER_NOT_FOUND) | PROBLEM_BIT(CART_NOT_FOUND) | \
+     PROBLEM_BIT(CART_ITEM_NOT_FOUND))
 
 /* clang-format off */
 const struct api_route api_routes[] = {
@@ -62,6 +69,36 @@ const struct api_route api_routes[] = {
       coupons_of_user, API_USER, .query = &held_query_json, .user_at = API_USER_IN_PATH,
       .status = 200, .answer = &held_list_answer_json,
       .problems = STORE | PROBLEM_BIT(USER_NOT_FOUND) },
+
+    { HTTP_GET, "/api/products", "listProducts", "products", "Products, page by page.",
+      products_list, API_PUBLIC, API_CACHED, .query = &product_query_json,
+      .status = 200, .answer = &product_list_answer_json, .problems = STORE },
+    /* Those with a word in the place of the id stand before it. */
+    { HTTP_GET, "/api/products/{productId}", "getProduct", "products", "One product.",
+      products_get, API_PUBLIC, API_CACHED,
+      .status = 200, .answer = &product_answer_json,
+      .problems = STORE | PROBLEM_BIT(PRODUCT_NOT_FOUND) },
+
+    { HTTP_GET, "/api/cart", "getCart", "cart", "A user's cart, empty if there is none.",
+      cart_show, API_USER, .query = &cart_query_json,
+      .user_at = API_USER_IN_QUERY, .user_offset = offsetof(struct cart_query, user_id),
+      .status = 200, .answer = &cart_answer_json, .problems = STORE | PROBLEM_BIT(USER_NOT_FOUND) },
+    { HTTP_POST, "/api/cart/items", "addToCart", "cart", "Put something into a cart; nothing is taken.",
+      cart_add, API_USER, .body = &cart_add_body_json,
+      .user_at = API_USER_IN_BODY, .user_offset = offsetof(struct cart_add_body, user_id),
+      .status = 201, .answer = &cart_answer_json,
+      .problems = STORE | PROBLEM_BIT(USER_NOT_FOUND) | PROBLEM_BIT(PRODUCT_NOT_FOUND) |
+                  PROBLEM_BIT(INVALID_QUANTITY) | PROBLEM_BIT(INSUFFICIENT_STOCK) |
+                  PROBLEM_BIT(CONFLICT) },
+    { HTTP_PUT, "/api/cart/items", "changeCart", "cart", "How many of a product a cart has.",
+      cart_set, API_USER, .body = &cart_set_body_json,
+      .user_at = API_USER_IN_BODY, .user_offset = offsetof(struct cart_set_body, user_id),
+      .status = 200, .answer = &cart_item_answer_json,
+      .problems = CART | PROBLEM_BIT(INVALID_QUANTITY) | PROBLEM_BIT(INSUFFICIENT_STOCK) },
+    { HTTP_DELETE, "/api/cart/items", "removeFromCart", "cart", "Take a product out of a cart.",
+      cart_remove, API_USER, API_EMPTY, .body = &cart_remove_body_json,
+      .user_at = API_USER_IN_BODY, .user_offset = offsetof(struct cart_remove_body, user_id),
+      .status = 200, .problems = CART },
 
     { HTTP_POST, "/api/orders", "createOrder", "orders",
       "Order products; nothing is taken before it is paid.",
@@ -120,6 +157,14 @@ const struct api_route api_routes[] = {
       .text_example = "sequenceNumber,userId,userCouponId,status,issuedAt\r\n"
                       "1,1000,1,AVAILABLE,2026-03-06T12:00:00.000+09:00\r\n",
       .problems = STORE | PROBLEM_BIT(NOT_FOUND) },
+    { HTTP_POST, "/api/admin/products", "createProduct", "administration", "A new product.",
+      admin_products_create, API_ADMIN, .body = &product_create_body_json,
+      .status = 201, .answer = &product_answer_json, .problems = STORE | PROBLEM_BIT(CONFLICT) },
+    { HTTP_PATCH, "/api/admin/products/{productId}", "changeProduct", "administration",
+      "Change what is given of a product.",
+      admin_products_patch, API_ADMIN, .body = &product_patch_body_json,
+      .status = 200, .answer = &product_answer_json,
+      .problems = STORE | PROBLEM_BIT(PRODUCT_NOT_FOUND) },
     { HTTP_POST, "/api/admin/users", "createUsers", "administration", "One user, or a range.",
       admin_users_create, API_ADMIN, .body = &users_create_body_json,
       .status = 201, .answer = &users_create_answer_json, .problems = STORE | PROBLEM_BIT(CONFLICT) },

@@ -142,6 +142,12 @@ enum err server_thread_init(struct server_thread *thread, struct server *server,
         if (!thread->api.auth_cache)
             return ERR_NOMEM;
     }
+    if (server->config->answers_cache_max) {
+        thread->api.answers = answer_cache_new((size_t)server->config->answers_cache_max,
+                                               (size_t)server->config->answers_cache_bytes_max);
+        if (!thread->api.answers)
+            return ERR_NOMEM;
+    }
     TRY(ports_open(thread, first, ret_error));
     if (first && server->key_files)
         TRY(key_files_watch(server->key_files, thread->loop));
@@ -167,6 +173,7 @@ void server_thread_fini(struct server_thread *thread)
     thread->main.http = http_server_free(thread->main.http);
     thread->ops.http = http_server_free(thread->ops.http);
     thread->api.auth_cache = auth_cache_free(thread->api.auth_cache);
+    thread->api.answers = answer_cache_free(thread->api.answers);
     if (thread->has_shop)
         shop_loop_fini(&thread->shop);
     thread->loop = loop_free(thread->loop);

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/products.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+struct product_answer product_answer_of(const struct ledger_product *product)
+{
+    return (struct product_answer){
+        .product_id = product->product_id,
+        .price = product->price,
+        .stock = product->stock,
+        .name = product->name,
+        .description_is = product->description.ptr ? JSON_GIVEN : JSON_NULLED,
+        .description = product->description,
+        .category_is = product->category.ptr ? JSON_GIVEN : JSON_NULLED,
+        .category = product->category,
+    };
+}
+
+/* ---- one ---- */
+
+struct get_call {
+    struct api_call *call;
+    struct product_get get;
+};
+
+static void get_done(struct product_get *get)
+{
+    struct api_call *call = CONTAINER_OF(get, struct get_call, get)->call;
+
+    if (get->err == ERR_NOT_FOUND) {
+        api_problem(call, PROBLEM_PRODUCT_NOT_FOUND, "there is no such product");
+    } else if (get->err != ERR_OK) {
+        api_store_problem(call, get->err);
+    } else {
+        struct product_answer answer = product_answer_of(&get->product);
+        api_answer(call, 200, &product_answer_json, &answer);
+    }
+}
+
+void products_get(struct api_call *call)
+{
+    struct shop_loop *shop = call->loop->shop;
+    struct get_call *self = api_alloc(call, sizeof *self);
+
+    if (!self)
+        return;
+    api_keep(call, changes_of_product(shop->shop->changes, call->ids[0]));
+    self->call = call;
+    self->get.done = get_done;
+    self->get.arena = &call->http->arena;
+    self->get.product_id = call->ids[0];
+    product_get(shop, &self->get);
+}
+
+/* ---- a list ---- */
+
+/*
+ * A cursor says by what the list is sorted, and behind which key and id it goes on: "p-2710-7".
+ * With another sort it is not one that such a list has given.
+ */
+enum { CURSOR_BYTES = 40, HEX_DIGITS_MAX = 16 };
+static const char cursor_letters[LEDGER_PRODUCT_SORT_N] = {
+    [LEDGER_PRODUCTS_BY_ID] = 'i',
+    [LEDGER_PRODUCTS_BY_PRICE] = 'p',
+    [LEDGER_PRODUCTS_BY_PRICE_DOWN] = 'd',
+    [LEDGER_PRODUCTS_NEWEST] = 'n',
+};
+
+/* "-" and digits without leading zeros, from the front of `text`. */
+static bool take_hex(struct str *text, int64_t *ret_value)
+{
+    uint64_t value = 0;
+    size_t i = 1;
+
+    if (text->len < 2 || text->ptr[0] != '-' ||
+        (text->ptr[1] == '0' && text->len > 2 && text->ptr[2] != '-'))
+        return false;
+    for (; i < text->len && text->ptr[i] != '-' && i <= HEX_DIGITS_MAX; i++) {
+        const char *digits = "0123456789abcdef", *at = memchr(digits, text->ptr[i], 16);
+        if (!at)
+            return false;
+        value = value << 4 | (uint64_t)(at - digits);
+    }
+    if (i == 1 || value > INT64_MAX)
+        return false;
+    *text = (struct str){ text->ptr + i, text->len - i };
+    *ret_value = (int64_t)value;
+    return true;
+}
+
+static bool cursor_parse(struct str text, struct product_list *list)
+{
+    if (text.len < 1 || text.ptr[0] != cursor_letters[list->sort])
+        return false;
+    text = (struct str){ text.ptr + 1, text.len - 1 };
+    return take_hex(&text, &list->after_key) && take_hex(&text, &list->after) && text.len == 0 &&
+           list->after >= 1;
+}
+
+static struct str cursor_after(enum ledger_product_sort sort, const struct ledger_product *last,
+                               char out[CURSOR_BYTES])
+{
+    int64_t key = sort == LEDGER_PRODUCTS_BY_ID    ? 0
+                  : sort == LEDGER_PRODUCTS_NEWEST ? last->created_at_ms
+                                                   : last->price;
+    int n = snprintf(out, CURSOR_BYTES, "%c-%" PRIx64 "-%" PRIx64, cursor_letters[sort],
+                     (uint64_t)key, (uint64_t)last->product_id);
+
+    return (struct str){ out, (size_t)n };
+}
+
+struct list_call {
+    struct api_call *call;
+    struct product_list list;
+};
+
+static void list_done(struct product_list *list)
+{
+    struct api_call *call = CONTAINER_OF(list, struct list_call, list)->call;
+    struct product_list_answer answer = { .total_count = list->total_count,
+                                          .next_cursor_is = JSON_NULLED };
+    char cursor[CURSOR_BYTES];
+
+    if (list->err != ERR_OK) {
+        api_store_problem(call, list->err);
+        return;
+    }
+    answer.products = api_alloc(call, (list->count + 1) * sizeof *answer.products);
+    if (!answer.products)
+        return;
+    for (size_t i = 0; i < list->count; i++)
+        answer.products[answer.products_count++] = product_answer_of(&list->products[i]);
+    if (list->more) {
+        answer.next_cursor_is = JSON_GIVEN;
+        answer.next_cursor = cursor_after(list->sort, &list->products[list->count - 1], cursor);
+    }
+    api_answer(call, 200, &product_list_answer_json, &answer);
+}
+
+void products_list(struct api_call *call)
+{
+    struct shop_loop *shop = call->loop->shop;
+    const struct product_query *query = call->query;
+    struct list_call *self = api_alloc(call, sizeof *self);
+
+    if (!self)
+        return;
+    self->call = call;
+    self->list.done = list_done;
+    self->list.arena = &call->http->arena;
+    self->list.category = query->category_is == JSON_GIVEN ? query->category : STR_NONE;
+    self->list.sort = query->sort_is == JSON_GIVEN ? (enum ledger_product_sort)query->sort
+                                                   : LEDGER_PRODUCTS_BY_ID;
+    self->list.limit = query->limit_is == JSON_GIVEN ? query->limit : 100;
+    if (query->cursor_is == JSON_GIVEN && !cursor_parse(query->cursor, &self->list)) {
+        api_invalid(call, "cursor", "is not one that this list has given");
+        return;
+    }
+    api_keep(call, &shop->shop->changes->products);
+    product_list(shop, &self->list);
+}
