@@ -76,7 +76,7 @@ struct sqlite_client {
     struct loop_task delivery;
     sqlite3 *db;
     sqlite3_stmt *read[LEDGER_READ_OP_N];
-    sqlite3_stmt *order_lines, *order_counts;
+    sqlite3_stmt *begin, *end, *order_lines, *order_counts;
     struct sqlite_shop_reads shop;
 };
 

@@ -52,6 +52,8 @@ enum err ledger_sqlite_read_open(struct sqlite_client *client)
             TRY(sqlite_db_prepare(client->db, sql[i], &client->read[i]));
     TRY(ledger_sqlite_read_shop_open(client));
     TRY(sqlite_db_prepare(client->db, ORDER_LINES_SQL, &client->order_lines));
+    TRY(sqlite_db_prepare(client->db, "BEGIN", &client->begin));
+    TRY(sqlite_db_prepare(client->db, "COMMIT", &client->end));
     return sqlite_db_prepare(client->db,
                              "SELECT orders_pending, orders_completed, orders_cancelled"
                              " FROM users WHERE user_id = ?",
@@ -167,6 +169,27 @@ static enum err read_one(struct sqlite_client *client, sqlite3_stmt *stmt, struc
     return ERR_INVALID;
 }
 
+/* Reads of several statements see one moment, and take and give back the file's locks once. */
+static enum err read_as_one(struct sqlite_client *client, struct ledger_read *read)
+{
+    sqlite3_stmt *stmt = client->read[read->op];
+    bool several = read->op == LEDGER_READ_ORDER || read->op == LEDGER_READ_ORDERS ||
+                   read->op == LEDGER_READ_PRODUCTS || read->op == LEDGER_READ_PRODUCTS_BY_ID ||
+                   read->op == LEDGER_READ_CART;
+
+    if (several)
+        TRY(sqlite_db_run(client->begin));
+    enum err e = read_one(client, stmt, read);
+    if (e != ERR_OK)
+        LOG(LOG_WARN, "read failed", LOG_INT("operation", read->op),
+            LOG_INT("code", sqlite3_extended_errcode(client->db)),
+            LOG_CSTR("message", sqlite3_errmsg(client->db)));
+    sqlite3_reset(stmt);
+    if (!sqlite3_get_autocommit(client->db))
+        err_ignore(sqlite_db_run(client->end), "nothing was written");
+    return e;
+}
+
 static void read_done(struct loop_task *task)
 {
     struct ledger_read *read = CONTAINER_OF(task, struct ledger_read, task);
@@ -178,7 +201,6 @@ void ledger_sqlite_read(struct ledger_client *base, struct ledger_read *read)
 {
     struct sqlite_client *client = CONTAINER_OF(base, struct sqlite_client, base);
     struct sqlite_ledger *ledger = CONTAINER_OF(base->ledger, struct sqlite_ledger, base);
-    sqlite3_stmt *stmt = client->read[read->op];
 
     if (atomic_load_explicit(&ledger->fault, memory_order_relaxed)) {
         read->err = ERR_UNAVAILABLE;
@@ -186,12 +208,7 @@ void ledger_sqlite_read(struct ledger_client *base, struct ledger_read *read)
         ledger_sqlite_sales_read(client, read);
         return;
     } else {
-        read->err = read_one(client, stmt, read);
-        if (read->err != ERR_OK)
-            LOG(LOG_WARN, "read failed", LOG_INT("operation", read->op),
-                LOG_INT("code", sqlite3_extended_errcode(client->db)),
-                LOG_CSTR("message", sqlite3_errmsg(client->db)));
-        sqlite3_reset(stmt);
+        read->err = read_as_one(client, read);
     }
     if (read->err != ERR_OK && read->err != ERR_NOMEM)
         read->err = ERR_UNAVAILABLE;
