@@ -19,9 +19,11 @@ import tempfile
 import time
 
 import figures
+import figures_shop
 import report
 from sides import ROOT, BenchError
 
+ALL = {**figures.FIGURES, **figures_shop.FIGURES}
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 FULL = {"pairs": 9, "seconds": 3, "holders": 10_000_000}
 QUICK = {"pairs": 3, "seconds": 1, "holders": 1_000_000}
@@ -64,8 +66,8 @@ def write(path, done, text):
 def arguments():
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few and short runs, while developing")
-    parser.add_argument("--only", metavar="NAME", action="append", choices=figures.FIGURES,
-                        help="one of " + ", ".join(figures.FIGURES))
+    parser.add_argument("--only", metavar="NAME", action="append", choices=ALL,
+                        help="one of " + ", ".join(ALL))
     parser.add_argument("--pairs", type=int, help="pairs of every ratio")
     parser.add_argument("--seconds", type=int, help="how long each side runs")
     parser.add_argument("--holders", type=int, help="the larger number of holders")
@@ -96,7 +98,7 @@ def main():
         program = shutil.copy2(args.program, folder / "doorbuster")
         raw_insert = shutil.copy2(args.raw_insert, folder / "raw_insert")
         bench = figures.Bench(program, raw_insert, folder, **how)
-        for name, measure in figures.FIGURES.items():
+        for name, measure in ALL.items():
             if not args.only or name in args.only:
                 measure(bench, say)
     except BaseException:

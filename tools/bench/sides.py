@@ -285,6 +285,8 @@ class Run:
 class Load:
     """wrk with load.lua: one thread, 64 connections kept alive."""
 
+    script = "load.lua"
+
     def __init__(self, side="post", path="/", people=None, first=0, target="/health/live",
                  body_head='{"userId":', body_tail="}", expect_refusals=False):
         people = people or People(20_000_000, 1_000_000)
@@ -299,7 +301,7 @@ class Load:
                        "COUNT": str(count), "OUT": str(out)}
         return subprocess.Popen(
             ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, math.ceil(seconds))}s", "--timeout", "20s", "-s",
-             HERE / "load.lua", target.url],
+             HERE / self.script, target.url],
             env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True)
 
@@ -358,3 +360,17 @@ class Load:
         run.sent.frombytes(out.read_bytes())
         run.rate = count / (run.sent[count] - run.sent[0])
         return run
+
+
+class Orders(Load):
+    """wrk with orders.lua: orders, each paid as soon as it is there; or issues in the same manner."""
+
+    script = "orders.lua"
+
+    def __init__(self, run, users=(1, 1), products=(1, 1), coupon=None):
+        super().__init__()
+        stride = People(0, products[1]).stride if products[1] > 1 else 1
+        self.environment = {
+            "SIDE": "issue" if coupon else "orders", "RUN": run, "COUPON": coupon or 0,
+            "USER_BASE": users[0], "USER_SPAN": users[1], "PRODUCT_BASE": products[0],
+            "PRODUCT_SPAN": products[1], "PRODUCT_STRIDE": stride}
