@@ -8,9 +8,11 @@ import random
 
 from model.base import Moment
 from model.compare import Answer, wire
+from model.orders import Line, Order
 
 SEEDED_AT = Moment(1_800_000_000_000)
 DAY_MS = 86400000
+PAST, PAST_PAID = (2, 2, 2, 2, 3, 3, 3, 1, 1, 5, 5, 4, 1, 2, 3, 4, 5, 6), 12
 
 
 class MadeUp:
@@ -65,6 +67,21 @@ class Pretend:
             for held in coupon.holders.values():
                 held.user_coupon_id, held.issued, held.expires = next(self.ids), self.time, coupon.ends
                 held.used = self.time if held.uses else None
+
+        self.add_past_orders()
+
+    def add_past_orders(self):
+        """As the data set has them: of users 1, 2 and 3, paid yesterday or the day before."""
+        shop = self.shop
+        for number, product_id in enumerate(PAST):
+            line = Line(product_id, shop.products[product_id].name, 1, shop.products[product_id].price)
+            order = Order(1 if number < 10 else 2 if number < 15 else 3, [line], line.price, 0, None)
+            order.order_id, order.created = number + 1, Moment(self.time - (1 + number % 2) * DAY_MS)
+            order.number = f"ORD-{shop.day(order.created):%Y%m%d}-{order.order_id:010}"
+            if number < PAST_PAID:
+                order.status, order.paid_at = "COMPLETED", order.created
+                shop.count_sale(order)
+            shop.add_order(order)
 
     def now(self):
         return self.time

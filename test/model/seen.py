@@ -14,6 +14,7 @@ DAY_S = 86400
 HEAD_START_DAYS = 40  # before that there was the load-test data set
 ORDERS_OF = {1: 10, 2: 5, 3: 3}
 COMPLETED = 12
+TOP = [2, 3, 1, 5, 4]
 
 
 class Seen:
@@ -53,8 +54,19 @@ class Seen:
         for user in ORDERS_OF:
             for shown in self.target.ask(Request("GET", "/api/orders", query={"userId": str(user)})).json["orders"]:
                 self.learn_order(shown)
+        self.check_past_orders()
         self.compare()
         self.run.step(self.start_of_time())
+
+    def check_past_orders(self):
+        shop, today = self.shop, self.shop.day(self.target.now())
+        counts = {user: len(orders) for user, orders in shop.orders_of.items()}
+        paid = {order.paid_at and (today - shop.day(order.paid_at)).days for order in shop.orders.values()}
+        shop.now = self.target.now()
+        top = [row["productId"] for row in shop.products_top()[1]["products"]]
+        found = counts, len(shop.paid_before), paid, top, shop.ranking("daily", today)
+        if found != (ORDERS_OF, COMPLETED, {None, 1, 2}, TOP, []):
+            self.run.report(f"the past orders of the data set: {found}")
 
     def learn_order(self, shown):
         lines = [Line(i["productId"], i["productName"], i["quantity"], i["unitPrice"]) for i in shown["items"]]
