@@ -28,7 +28,7 @@
      PROBLEM_BIT(DUPLICATE_REQUEST) | PROBLEM_BIT(IDEMPOTENCY_KEY_REUSED))
 
 /* What a change of a cart may meet. */
-#define CART                                                              \
+#define CART                                                             \
     (STORE | PROBLEM_BIT(USER_NOT_FOUND) | PROBLEM_BIT(CART_NOT_FOUND) | \
      PROBLEM_BIT(CART_ITEM_NOT_FOUND))
 
