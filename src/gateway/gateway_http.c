@@ -257,6 +257,8 @@ static enum err fill(struct http_gateway *gateway, const struct gateway_http_opt
     if (!gateway->url || !buf_ok(&gateway->secret))
         return ERR_NOMEM;
     memcpy(gateway->url, options->url, bytes);
+    if (options->ca_file && options->ca_file[0])
+        gateway->ca_file = options->ca_file;
     gateway->connect_timeout_ms = options->connect_timeout_ms;
     gateway->timeout_ms = options->timeout_ms;
     gateway->in_flight_max = options->in_flight_max;

@@ -91,6 +91,7 @@ static bool set_where(struct http_call *http, const struct http_gateway *gateway
     return SET(CURLOPT_URL, gateway->url) && SET(CURLOPT_PROTOCOLS_STR, "http,https") &&
            SET(CURLOPT_FOLLOWLOCATION, 0L) && SET(CURLOPT_PROXY, "") && SET(CURLOPT_NOSIGNAL, 1L) &&
            SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) &&
+           (!gateway->ca_file || SET(CURLOPT_CAINFO, gateway->ca_file)) &&
            SET(CURLOPT_USERAGENT, "doorbuster") && SET(CURLOPT_QUICK_EXIT, 1L) &&
            SET(CURLOPT_CONNECTTIMEOUT_MS, (long)gateway->connect_timeout_ms) &&
            SET(CURLOPT_TIMEOUT_MS, (long)gateway->timeout_ms);

@@ -44,6 +44,7 @@ void http_multi_remove(struct http_multi *multi, CURL *easy);
 struct http_gateway {
     struct gateway base;
     char *url;
+    const char *ca_file; /* NULL: the system's */
     struct buf secret;
     uint32_t connect_timeout_ms, timeout_ms;
     uint64_t in_flight_max;

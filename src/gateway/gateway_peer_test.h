@@ -33,7 +33,7 @@ struct peer {
     uint16_t port;
     pthread_t accepter, thread[PEER_CONNECTIONS_MAX];
     int fd[PEER_CONNECTIONS_MAX];
-    int connections;
+    _Atomic int connections;
     _Atomic bool ends;
     _Atomic int requests;
     pthread_mutex_t lock;
@@ -164,7 +164,7 @@ static void peer_begin(void)
     pthread_mutex_init(&peer.lock, NULL);
     peer.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     ASSERT(bind(peer.listener, (struct sockaddr *)&addr, n) == 0);
-    ASSERT(listen(peer.listener, 128) == 0);
+    ASSERT(listen(peer.listener, 1024) == 0);
     ASSERT(getsockname(peer.listener, (struct sockaddr *)&addr, &n) == 0);
     peer.port = ntohs(addr.sin_port);
     ASSERT(pthread_create(&peer.accepter, NULL, peer_accept, NULL) == 0);

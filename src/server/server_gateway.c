@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/server_gateway.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -73,12 +75,16 @@ static enum err open_http(const struct config *config, struct gateway **ret_gate
     CLEANUP(buf_fini) struct buf secret = { 0 };
     struct gateway_http_options options = {
         .url = config->payment_http_url,
+        .ca_file = config->payment_http_ca_file,
         .connect_timeout_ms = (uint32_t)config->payment_http_connect_timeout_ms,
         .timeout_ms = (uint32_t)config->payment_http_timeout_ms,
         .in_flight_max = (uint32_t)config->payment_http_in_flight_max,
         .breaker = breaker_options_default(SLOW_MS, clock_mono_ns()),
     };
 
+    if (config->payment_http_ca_file[0] && access(config->payment_http_ca_file, R_OK) != 0)
+        return refuse(error, "payment.http_ca_file %.300s cannot be read: %s",
+                      config->payment_http_ca_file, strerror(errno));
     TRY(read_secret(config, &secret, error));
     options.secret = buf_str(&secret);
     enum err e = gateway_http_new(&options, ret_gateway);

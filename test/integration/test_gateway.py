@@ -204,6 +204,8 @@ def test_what_http_needs(tmp_path):
     assert code == 1 and "31 bytes" in err
     code, err = start_refused(tmp_path, http_gateway, "payment.http_url=http://a b/", f"payment.http_secret={'x' * 32}")
     assert code == 1 and "not a URL that can be called" in err
+    code, err = start_refused(tmp_path, http_gateway, url, f"payment.http_secret={'x' * 32}", "payment.http_ca_file=/no")
+    assert code == 1 and "/no cannot be read" in err
 
 
 def test_metrics(serve, gateway, tmp_path):
