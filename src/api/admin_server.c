@@ -70,8 +70,12 @@ void admin_test_faults(struct api_call *call)
         ledger_fault_set(shop->ledger, body->on);
         break;
     case FAULT_RANKING:
-        api_invalid(call, "name", "names a store that this version does not have");
-        return;
+        if (shop->ranking)
+            ranking_fault_set(shop->ranking, body->on);
+        break;
+    case FAULT_BACKUP:
+        ranking_backup_fault_set(shop, body->on);
+        break;
     }
     LOG(LOG_WARN, "fault switched", LOG_INT("name", body->name), LOG_INT("on", body->on));
     api_answer(call, 200, &fault_body_json, body);

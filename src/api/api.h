@@ -21,13 +21,15 @@ struct api {
     bool (*is_healthy)(struct api *api, struct buf *reasons); /* see ops/ops_health.c */
     struct api_router *router;
     struct buf openapi; /* the document */
+    _Atomic int64_t streams_open;
 };
 
 struct api_loop {
     struct api *api;
     struct shop_loop *shop;
-    struct auth_cache *auth_cache; /* NULL without keys */
-    struct answer_cache *answers;  /* NULL: none are kept */
+    struct auth_cache *auth_cache;   /* NULL without keys */
+    struct answer_cache *answers;    /* NULL: none are kept */
+    struct ranking_streams *streams; /* NULL: nobody has listened yet */
     struct metrics_slot *metrics;
 };
 

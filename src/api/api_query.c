@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "api/api_route.h"
+#include "json/json_internal.h"
 
 static enum err invalid(struct json_error *error, struct str member, const char *detail)
 {
@@ -58,9 +59,13 @@ static enum err store(const struct json_row *row, struct str text, void *member,
         return ERR_OK;
     case JSON_KIND_ENUM:
         return store_enum(row, text, member, error);
+    case JSON_KIND_DATE:
+        if (!json_date_parse(text, &value) || value < row->min || value > row->max)
+            return invalid(error, row_name(row), "must be a date: yyyy-MM-dd");
+        memcpy(member, &value, sizeof value);
+        return ERR_OK;
     case JSON_KIND_BOOL:
     case JSON_KIND_TIME:
-    case JSON_KIND_DATE:
     case JSON_KIND_OBJECT:
     case JSON_KIND_ARRAY:
     case JSON_KIND_STRS:

@@ -6,6 +6,7 @@
 #include "api/coupons.h"
 #include "api/orders.h"
 #include "api/products.h"
+#include "api/ranking.h"
 #include "api/users.h"
 
 /* What every route that writes to, or reads from, the ledger may answer. */
@@ -74,6 +75,26 @@ const struct api_route api_routes[] = {
       products_list, API_PUBLIC, API_CACHED, .query = &product_query_json,
       .status = 200, .answer = &product_list_answer_json, .problems = STORE },
     /* Those with a word in the place of the id stand before it. */
+    { HTTP_GET, "/api/products/top", "topProducts", "products",
+      "The five products sold most today and on the two days before.",
+      products_get_top, API_PUBLIC, API_CACHED,
+      .status = 200, .answer = &top_products_answer_json, .problems = STORE },
+    { HTTP_GET, "/api/products/ranking/top", "getRanking", "ranking",
+      "The products sold most, as of this moment.",
+      ranking_get_top, API_PUBLIC, API_CACHED, .query = &ranking_top_query_json,
+      .status = 200, .answer = &ranking_top_answer_json },
+    { HTTP_GET, "/api/products/ranking/product/{productId}", "getRankingPlace", "ranking",
+      "One product's rank, what it was before, and its neighbours.",
+      ranking_get_place, API_PUBLIC, API_CACHED, .query = &ranking_place_query_json,
+      .status = 200, .answer = &ranking_place_answer_json,
+      .problems = STORE | PROBLEM_BIT(PRODUCT_NOT_FOUND) },
+    { HTTP_GET, "/api/products/ranking/stream", "streamRanking", "ranking",
+      "Server-sent events: the first ten, whenever they change, at most four times a second.",
+      ranking_get_stream, API_PUBLIC, .query = &ranking_stream_query_json,
+      .status = 200, .answer_type = "text/event-stream",
+      .text_example = "id: 1\ndata: {\"date\":\"2026-03-06\",\"rankings\":[],"
+                      "\"source\":\"memory\",\"asOf\":\"2026-03-06T12:00:00.000+09:00\","
+                      "\"stale\":false}\n\n" },
     { HTTP_GET, "/api/products/{productId}", "getProduct", "products", "One product.",
       products_get, API_PUBLIC, API_CACHED,
       .status = 200, .answer = &product_answer_json,

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "api/ranking_stream.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "server/server.h"
@@ -174,6 +175,7 @@ void server_thread_fini(struct server_thread *thread)
     thread->ops.http = http_server_free(thread->ops.http);
     thread->api.auth_cache = auth_cache_free(thread->api.auth_cache);
     thread->api.answers = answer_cache_free(thread->api.answers);
+    ranking_streams_fini(&thread->api);
     if (thread->has_shop)
         shop_loop_fini(&thread->shop);
     thread->loop = loop_free(thread->loop);
@@ -232,6 +234,7 @@ static void run_drain(struct loop_task *task)
 {
     struct server_thread *thread = CONTAINER_OF(task, struct server_thread, drain);
 
+    ranking_streams_end(&thread->api);
     if (thread->ops.open)
         http_server_drain(thread->ops.http, port_ended, &thread->ops);
     http_server_drain(thread->main.http, port_ended, &thread->main);

@@ -19,6 +19,7 @@ static int64_t place_around(const struct ranking_place *place)
 static void place_end(struct ranking_place *place, enum err e)
 {
     place->err = e;
+    place->loop->desk.reads--;
     if (e == ERR_OK)
         ranking_count_answer(place->loop, &place->said);
     place->done(place);
@@ -240,6 +241,7 @@ static void place_ask(struct ranking_place *place)
 
 void ranking_place(struct shop_loop *loop, struct ranking_place *place)
 {
+    loop->desk.reads++;
     place->loop = loop;
     place->previous = false;
     place->count = 0;

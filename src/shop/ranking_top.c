@@ -10,6 +10,7 @@ static bool has_board(enum sales_window window)
 
 static void top_end(struct ranking_top *top)
 {
+    top->loop->desk.reads--;
     if (top->err == ERR_OK)
         ranking_count_answer(top->loop, &top->said);
     top->done(top);
@@ -206,6 +207,7 @@ static void top_primary_done(struct ranking_read *read)
 
 void ranking_top(struct shop_loop *loop, struct ranking_top *top)
 {
+    loop->desk.reads++;
     top->loop = loop;
     top->err = ERR_OK;
     top->count = 0;

@@ -149,7 +149,8 @@ bool shop_loop_is_idle(const struct shop_loop *loop)
 {
     return loop->placements == 0 && !loop->keeper_busy && !loop->invariants.busy &&
            !loop->forget.busy && list_empty(&loop->lookups) && list_empty(&loop->payments) &&
-           settler_is_idle(&loop->settler) && ranking_jobs_are_idle(&loop->ranking_jobs);
+           settler_is_idle(&loop->settler) && ranking_jobs_are_idle(&loop->ranking_jobs) &&
+           loop->desk.reads == 0;
 }
 
 void shop_loop_fini(struct shop_loop *loop)

@@ -121,5 +121,6 @@ enum { RANKING_SUMS_AT_ONCE = 64 };
 struct ranking_desk {
     struct product_names *names;
     struct ranking_last *last;
+    size_t reads;        /* under way: tops and places */
     size_t sums_running; /* reads that add many rows up */
 };
