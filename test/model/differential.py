@@ -12,7 +12,6 @@ import collections
 import pathlib
 import random
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
@@ -109,16 +108,15 @@ def main():
     args = parser.parse_args()
     print(f"seed {args.seed}", flush=True)
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="doorbuster-model-") as directory:
-        target = Real(directory, args.zone, args.seed)
-        run = Differential(target, args.zone, args.seed)
-        try:
-            run.run(args.commands, args.every)
-        except Difference as found:
-            print(found)
-            sys.exit(1)
-        finally:
-            target.close()
+    target = Real(args.zone)
+    run = Differential(target, args.zone, args.seed)
+    try:
+        run.run(args.commands, args.every)
+    except Difference as found:
+        print(found)
+        sys.exit(1)
+    finally:
+        target.close()
     seconds = time.monotonic() - started
     for (method, status, error), count in sorted(run.counts.items(), key=str):
         print(f"{count:8} {method:6} {status} {error or ''}")
