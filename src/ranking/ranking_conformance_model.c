@@ -3,11 +3,11 @@
  * At random against a model that sums up and sorts everything for every question. A ledger of its
  * own sells and gives back; what it has to say arrives late, twice and in any order.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
 #include "ranking/ranking_conformance_internal.h"
+#include "ranking/ranking_model.h"
 
 enum {
     PRODUCTS = 40,
@@ -22,7 +22,7 @@ static const struct str category_names[CATEGORIES] = { { "", 0 }, { "tea", 3 }, 
 
 /* What the ledger has. */
 static struct ranking_sum ledger[DAYS][PRODUCTS]; /* version 0: nothing */
-static size_t categories[PRODUCTS];
+static struct str categories[PRODUCTS];
 /* What has arrived of it. */
 static struct ranking_sum model[DAYS][PRODUCTS];
 static int64_t from_day;
@@ -48,40 +48,12 @@ static bool held_at_all(int64_t product)
     return false;
 }
 
-static struct sales_sum model_sum(int64_t product, struct sales_days days)
-{
-    struct sales_sum sum = { .product_id = product + 1 };
-
-    for (int64_t day = MAX(days.from, FIRST); day <= MIN(days.to, FIRST + DAYS - 1); day++) {
-        const struct sales_sum *one = &model[day - FIRST][product].sum;
-        sum.units += one->units;
-        sum.revenue += one->revenue;
-        sum.reached_ms = MAX(sum.reached_ms, one->reached_ms);
-    }
-    return sum;
-}
-
-static enum sales_window sorted_by;
-
-static int compare(const void *a, const void *b)
-{
-    return sales_compare(sorted_by, a, b);
-}
-
-static size_t model_board(enum sales_window window, int64_t day, size_t category,
+static size_t model_board(enum sales_window window, int64_t day, struct str category,
                           struct sales_sum out[PRODUCTS])
 {
-    struct sales_days days = sales_window_days(window, day);
-    size_t count = 0;
+    struct ranking_model whole = { FIRST, DAYS, PRODUCTS, &model[0][0], categories };
 
-    for (int64_t product = 0; product < PRODUCTS; product++) {
-        struct sales_sum sum = model_sum(product, days);
-        if (sum.units > 0 && (category == CATEGORIES || categories[product] == category))
-            out[count++] = sum;
-    }
-    sorted_by = window;
-    qsort(out, count, sizeof *out, compare);
-    return count;
+    return ranking_model_board(&whole, window, day, category, out);
 }
 
 /* ---- what happens ---- */
@@ -93,7 +65,7 @@ static void deliver(const struct ranking_sum *sum)
     int64_t product = sum->sum.product_id - 1;
 
     /* An old category is no harm once the product is known. */
-    given.category = category_names[held_at_all(product) ? any(CATEGORIES) : categories[product]];
+    given.category = held_at_all(product) ? category_names[any(CATEGORIES)] : categories[product];
     ranking_put(world.ranking, &given, 1);
     if (given.day >= from_day && given.version > known->version)
         *known = given;
@@ -133,8 +105,8 @@ static void move(void)
 {
     int64_t product = (int64_t)any(PRODUCTS);
 
-    categories[product] = any(CATEGORIES);
-    ranking_move(world.ranking, product + 1, category_names[categories[product]]);
+    categories[product] = category_names[any(CATEGORIES)];
+    ranking_move(world.ranking, product + 1, categories[product]);
 }
 
 static void copy(void)
@@ -186,31 +158,28 @@ static void expect_entries(const struct ranking_entry *entries, size_t count,
     }
 }
 
-static void read_page(enum sales_window window, int64_t day, size_t category,
+static void read_page(enum sales_window window, int64_t day, struct str category,
                       const struct sales_sum *sums, size_t count)
 {
-    struct ranking_read read =
-        conf_page_of(window, day, category == CATEGORIES ? ANY : category_names[category],
-                     (int64_t)any(PRODUCTS + 2), 1 + (int64_t)any(PRODUCTS));
+    size_t offset = any(PRODUCTS + 2), limit = 1 + any(PRODUCTS);
+    struct ranking_read read = conf_page_of(window, day, category, (int64_t)offset, (int64_t)limit);
 
     conf_read(&read);
     assert_int_equal(read.outcome, RANKING_OK);
-    size_t offset = (size_t)read.offset, limit = (size_t)read.limit;
     assert_int_equal(read.entry_count, offset < count ? MIN(limit, count - offset) : 0);
     expect_entries(read.entries, read.entry_count, sums, offset);
 }
 
-static void read_product(enum sales_window window, int64_t day, size_t category,
+static void read_product(enum sales_window window, int64_t day, struct str category,
                          const struct sales_sum *sums, size_t count)
 {
-    struct ranking_read read =
-        conf_product_of(window, day, category == CATEGORIES ? ANY : category_names[category],
-                        (int64_t)any(PRODUCTS) + 1, (int64_t)any(RANKING_AROUND_MAX + 1));
-    size_t at = 0, around = (size_t)read.around;
+    size_t at = 0, around = any(RANKING_AROUND_MAX + 1);
+    int64_t product_id = (int64_t)any(PRODUCTS) + 1;
+    struct ranking_read read = conf_product_of(window, day, category, product_id, (int64_t)around);
 
     conf_read(&read);
     assert_int_equal(read.outcome, RANKING_OK);
-    while (at < count && sums[at].product_id != read.product_id)
+    while (at < count && sums[at].product_id != product_id)
         at++;
     if (at == count) {
         assert_int_equal(read.product.rank, -1);
@@ -229,7 +198,8 @@ static void look(void)
 {
     enum sales_window window = (enum sales_window)any(SALES_WINDOW_N);
     int64_t day = FIRST + (int64_t)any(DAYS + 8);
-    size_t category = any(CATEGORIES + 1);
+    size_t name = any(CATEGORIES + 1);
+    struct str category = name == CATEGORIES ? ANY : category_names[name];
     struct sales_sum sums[PRODUCTS];
 
     world.host->settle();
@@ -274,7 +244,8 @@ static void run(uint64_t seed)
     from_day = FIRST - 31;
     memset(ledger, 0, sizeof ledger);
     memset(model, 0, sizeof model);
-    memset(categories, 0, sizeof categories);
+    for (size_t i = 0; i < PRODUCTS; i++)
+        categories[i] = category_names[0];
     conf_copy(from_day);
     for (size_t i = 0; i < STEPS; i++)
         step();

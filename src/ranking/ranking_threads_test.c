@@ -10,10 +10,10 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <stdlib.h>
 
 #include "base/hash.h"
 #include "ranking/ranking_memory_internal.h"
+#include "ranking/ranking_model.h"
 
 #define assert_ok(expr) assert_int_equal((expr), ERR_OK)
 enum {
@@ -210,45 +210,19 @@ static void *read_much(void *context)
 
 /* ---- in the end ---- */
 
-static enum sales_window sorted_by;
-
-static int compare(const void *a, const void *b)
-{
-    return sales_compare(sorted_by, a, b);
-}
-
-static size_t expected(enum sales_window window, int64_t day, bool tea, struct sales_sum *out)
-{
-    struct sales_days days = sales_window_days(window, day);
-    size_t count = 0;
-
-    for (size_t product = 0; product < PRODUCTS; product++) {
-        struct sales_sum sum = { .product_id = (int64_t)product + 1 };
-        for (int64_t d = MAX(days.from, FIRST); d <= MIN(days.to, FIRST + DAYS - 1); d++) {
-            const struct sales_sum *one = &ledger[d - FIRST][product].sum;
-            sum.units += one->units;
-            sum.revenue += one->revenue;
-            sum.reached_ms = MAX(sum.reached_ms, one->reached_ms);
-        }
-        if (sum.units > 0 && (!tea || str_equal(categories[product], STR("tea"))))
-            out[count++] = sum;
-    }
-    sorted_by = window;
-    qsort(out, count, sizeof *out, compare);
-    return count;
-}
-
 static void expect_all(struct reader *self, enum sales_window window, int64_t day, bool tea)
 {
     static struct sales_sum sums[PRODUCTS];
-    size_t count = expected(window, day, tea, sums);
+    struct ranking_model model = { FIRST, DAYS, PRODUCTS, &ledger[0][0], categories };
+    struct str category = tea ? STR("tea") : STR_NONE;
+    size_t count = ranking_model_board(&model, window, day, category, sums);
 
     for (size_t offset = 0; offset <= count; offset += 100) {
         self->read = (struct ranking_read){ .done = answered,
                                             .arena = &self->arena,
                                             .window = window,
                                             .day = day,
-                                            .category = tea ? STR("tea") : STR_NONE,
+                                            .category = category,
                                             .offset = (int64_t)offset,
                                             .limit = 100 };
         ranking_read(self->client, &self->read);
