@@ -215,7 +215,7 @@ static bool take_value(struct str *rest, struct str *ret_value)
         *ret_value = (struct str){ rest->ptr + 1, n - 1 };
         n++;
     } else {
-        while (n < rest->len && !memchr(";, \t\"\\", rest->ptr[n], 6))
+        while (n < rest->len && rest->ptr[n] && !strchr(";, \t\"\\", rest->ptr[n]))
             n++;
         *ret_value = (struct str){ rest->ptr, n };
         if (n == 0)

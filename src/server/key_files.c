@@ -225,7 +225,7 @@ static void look(struct key_files *files)
         return;
     }
     if (e == ERR_INVALID)
-        e = explain(files, &why, &error);
+        err_ignore(explain(files, &why, &error), "the sentence is what is wanted");
     LOG(LOG_ERROR, "keys for tokens stay as they are", LOG_CSTR("why", error.text));
 }
 
