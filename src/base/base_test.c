@@ -170,6 +170,11 @@ static void test_rfc3339(void **state)
     assert_string_equal(text, "2026-03-08T01:30:00.000-05:00");
     clock_format_rfc3339(1772951400000 + 3600000, text);
     assert_string_equal(text, "2026-03-08T03:30:00.000-04:00");
+    int64_t day = clock_days_from_civil(2026, 3, 8); /* 23 hours long: 05:00 to 04:00 UTC */
+    assert_int_equal(clock_day(day * 86400000 + 5 * 3600000), day);
+    assert_int_equal(clock_day(day * 86400000 + 5 * 3600000 - 1), day - 1);
+    assert_int_equal(clock_day(day * 86400000 + 28 * 3600000 - 1), day);
+    assert_int_equal(clock_day(day * 86400000 + 28 * 3600000), day + 1);
     assert_int_equal(clock_set_zone("Not/AZone"), ERR_NOT_FOUND);
     assert_int_equal(clock_set_zone("../../etc/passwd"), ERR_NOT_FOUND);
 }
