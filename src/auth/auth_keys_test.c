@@ -199,6 +199,34 @@ static void test_kid(void **state)
     auth_keys_free(keys);
 }
 
+/* A key that its set gives to one algorithm is not used for another, though it could be. */
+static void test_one_algorithm(void **state)
+{
+    struct buf set = { 0 }, token;
+
+    (void)state;
+    append_jwk(&set, rsa, ",\"alg\":\"PS256\"");
+    append_jwk(&set, other_rsa, ",\"alg\":\"RS256\"");
+    struct auth_keys *keys = keys_of(STR_NONE, STR_NONE, buf_str(&set));
+    static const struct {
+        enum maker maker;
+        const char *algorithm;
+        enum auth_result want;
+    } rows[] = {
+        { BY_PSS, "PS256", AUTH_OK },
+        { BY_OTHER_RSA, "RS256", AUTH_OK },
+        { BY_RSA, "RS256", AUTH_SIGNATURE },
+        { BY_OTHER_PSS, "PS256", AUTH_SIGNATURE },
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        token = made(rows[i].maker, rows[i].algorithm, "");
+        assert_int_equal(verdict(keys, NULL, token), rows[i].want);
+        buf_fini(&token);
+    }
+    buf_fini(&set);
+    auth_keys_free(keys);
+}
+
 /* Every changed character and every length of a signature. */
 static void test_mutilated(void **state)
 {
@@ -463,6 +491,7 @@ int main(void)
         cmocka_unit_test(test_every_algorithm_and_key),
         cmocka_unit_test(test_confusion),
         cmocka_unit_test(test_kid),
+        cmocka_unit_test(test_one_algorithm),
         cmocka_unit_test(test_mutilated),
         cmocka_unit_test(test_refused_pem),
         cmocka_unit_test(test_refused_jwks),
