@@ -30,6 +30,15 @@ enum {
     COUPONS = COUPON_SHUT,
 };
 
+/* What is there to buy. User 1000 has one of the first in a cart. */
+enum {
+    PRODUCT_PLENTY = 1,
+    PRODUCT_GONE,   /* none is left */
+    PRODUCT_SCARCE, /* two */
+    PRODUCT_FREE,   /* costs nothing */
+    PRODUCTS = PRODUCT_FREE,
+};
+
 static const char whole_secret[] = "0123456789abcdef0123456789abcdef";
 
 struct whole {
@@ -164,6 +173,32 @@ static inline void whole_add_place(int64_t coupon_id, int64_t user_id, int64_t s
     ASSERT(command.place.outcome == LEDGER_PLACE_STORED);
 }
 
+static inline void whole_add_product(int64_t id, int64_t price, int64_t stock)
+{
+    struct ledger_product product = { .product_id = id,
+                                      .name = STR("product"),
+                                      .category = id % 2 ? STR("odd") : STR_NONE,
+                                      .price = price,
+                                      .stock = stock };
+    struct ledger_command command = { .op = LEDGER_PRODUCT_CREATE,
+                                      .product_create = { .product = &product } };
+
+    whole_run(&command);
+    ASSERT(!command.product_create.taken);
+}
+
+static inline void whole_add_to_cart(int64_t user_id, int64_t product_id, int64_t quantity)
+{
+    struct ledger_command command = { .op = LEDGER_CART_CHANGE,
+                                      .cart_change = { .user_id = user_id,
+                                                       .product_id = product_id,
+                                                       .what = LEDGER_CART_ADD,
+                                                       .quantity = quantity } };
+
+    whole_run(&command);
+    ASSERT(command.cart_change.outcome == LEDGER_CART_OK);
+}
+
 static inline void whole_fill(void)
 {
     struct coupon shut;
@@ -188,6 +223,11 @@ static inline void whole_fill(void)
     whole_add_place(COUPON_SOLD, 1001, 2);
     whole_add_place(COUPON_PAST, 1000, 1);
     whole_run(&close);
+    whole_add_product(PRODUCT_PLENTY, 100, 100000);
+    whole_add_product(PRODUCT_GONE, 100, 0);
+    whole_add_product(PRODUCT_SCARCE, 100, 2);
+    whole_add_product(PRODUCT_FREE, 0, 100000);
+    whole_add_to_cart(1000, PRODUCT_PLENTY, 1);
 }
 
 /* ---- its life ---- */

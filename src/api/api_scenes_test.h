@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Scenes of api_contract_test.c: rows of { fault, method, path, body, expected problem }. */
+#pragma once
+
+/* A user whose cart has no room, and the first of the products in it. */
+enum { FULL_CART_USER = 1999, FULL_CART = 100000 };
+
+#define PRODUCT(id, more) "{\"productId\":" id ",\"name\":\"n\",\"price\":1,\"stock\":1" more "}"
+#define CART_BODY(user, product) "{\"userId\":" user ",\"productId\":" product "}"
+#define CART_LINE(user, product, quantity) \
+    "{\"userId\":" user ",\"productId\":" product ",\"quantity\":" quantity "}"
+
+/* clang-format off */
+#define PRODUCT_SCENES \
+    { WELL, "GET", "/api/products/1", NULL, PROBLEM_COUNT }, \
+    { NO_LEDGER, "GET", "/api/products/1", NULL, PROBLEM_COUNT }, /* kept */ \
+    { WELL, "GET", "/api/products/999999", NULL, PROBLEM_PRODUCT_NOT_FOUND }, \
+    { WELL, "GET", "/api/products/0", NULL, PROBLEM_PRODUCT_NOT_FOUND }, \
+    { WELL, "GET", "/api/products/-1", NULL, PROBLEM_PRODUCT_NOT_FOUND }, \
+    { NO_LEDGER, "GET", "/api/products/4", NULL, PROBLEM_STORE_UNAVAILABLE }, \
+    { WELL, "GET", "/api/products", NULL, PROBLEM_COUNT }, \
+    { WELL, "GET", "/api/products?sort=cheapest", NULL, PROBLEM_INVALID_INPUT }, \
+    { WELL, "GET", "/api/products?category=", NULL, PROBLEM_INVALID_INPUT }, \
+    { WELL, "GET", "/api/products?cursor=i-0-2", NULL, PROBLEM_COUNT }, \
+    { WELL, "GET", "/api/products?cursor=p-0-2", NULL, PROBLEM_INVALID_INPUT }, \
+    { WELL, "GET", "/api/products?cursor=i-0-02", NULL, PROBLEM_INVALID_INPUT }, \
+    { WELL, "GET", "/api/products?cursor=i-0-2-3", NULL, PROBLEM_INVALID_INPUT }, \
+    { WELL, "GET", "/api/products?cursor=i-0", NULL, PROBLEM_INVALID_INPUT }, \
+    { WELL, "GET", "/api/products?cursor=i-0-8000000000000000", NULL, PROBLEM_INVALID_INPUT }, \
+    { NO_LEDGER, "GET", "/api/products?limit=7", NULL, PROBLEM_STORE_UNAVAILABLE }, \
+    { WELL, "POST", "/api/admin/products", PRODUCT("70", ""), PROBLEM_COUNT }, \
+    { WELL, "POST", "/api/admin/products", PRODUCT("70", ""), PROBLEM_CONFLICT }, \
+    { WELL, "POST", "/api/admin/products", PRODUCT("0", ""), PROBLEM_INVALID_INPUT }, \
+    { WELL, "POST", "/api/admin/products", PRODUCT("71", ",\"category\":\"\""), PROBLEM_INVALID_INPUT }, \
+    { NO_LEDGER, "POST", "/api/admin/products", PRODUCT("71", ""), PROBLEM_STORE_UNAVAILABLE }, \
+    { NO_ROOM, "POST", "/api/admin/products", PRODUCT("71", ""), PROBLEM_OVERLOADED }, \
+    { WELL, "PATCH", "/api/admin/products/70", "{}", PROBLEM_COUNT }, \
+    { WELL, "PATCH", "/api/admin/products/70", "{\"price\":-1}", PROBLEM_INVALID_INPUT }, \
+    { WELL, "PATCH", "/api/admin/products/70", "{\"price\":1000000000001}", PROBLEM_INVALID_INPUT }, \
+    { WELL, "PATCH", "/api/admin/products/70", "{\"price\":1000000000000}", PROBLEM_COUNT }, \
+    { WELL, "PATCH", "/api/admin/products/70", "{\"stock\":1000000000001}", PROBLEM_INVALID_INPUT }, \
+    { WELL, "PATCH", "/api/admin/products/70", "{\"name\":null}", PROBLEM_INVALID_INPUT }, \
+    { WELL, "PATCH", "/api/admin/products/999999", "{}", PROBLEM_PRODUCT_NOT_FOUND }, \
+    { NO_LEDGER, "PATCH", "/api/admin/products/70", "{}", PROBLEM_STORE_UNAVAILABLE }, \
+    { NO_ROOM, "PATCH", "/api/admin/products/70", "{}", PROBLEM_OVERLOADED }
+
+/* Checked in this order: user, cart, product or line, quantity, stock. */
+#define CART_SCENES \
+    { WELL, "GET", "/api/cart?userId=1000", NULL, PROBLEM_COUNT }, \
+    { WELL, "GET", "/api/cart", NULL, PROBLEM_INVALID_INPUT }, \
+    { WELL, "GET", "/api/cart?userId=999999", NULL, PROBLEM_USER_NOT_FOUND }, \
+    { NO_LEDGER, "GET", "/api/cart?userId=1000", NULL, PROBLEM_STORE_UNAVAILABLE }, \
+    { WELL, "POST", "/api/cart/items", CART_LINE("999999", "999999", "0"), PROBLEM_USER_NOT_FOUND }, \
+    { WELL, "POST", "/api/cart/items", CART_LINE("10", "999999", "0"), PROBLEM_PRODUCT_NOT_FOUND }, \
+    { WELL, "POST", "/api/cart/items", CART_LINE("10", "2", "0"), PROBLEM_INVALID_QUANTITY }, \
+    { WELL, "POST", "/api/cart/items", CART_LINE("10", "2", "-9223372036854775808"), PROBLEM_INVALID_QUANTITY }, \
+    { WELL, "POST", "/api/cart/items", CART_LINE("10", "2", "1"), PROBLEM_INSUFFICIENT_STOCK }, \
+    { WELL, "PUT", "/api/cart/items", CART_LINE("999999", "999999", "-1"), PROBLEM_USER_NOT_FOUND }, \
+    { WELL, "PUT", "/api/cart/items", CART_LINE("10", "999999", "-1"), PROBLEM_CART_NOT_FOUND }, \
+    { WELL, "DELETE", "/api/cart/items", CART_BODY("999999", "1"), PROBLEM_USER_NOT_FOUND }, \
+    { WELL, "DELETE", "/api/cart/items", CART_BODY("10", "1"), PROBLEM_CART_NOT_FOUND }, \
+    { NO_LEDGER, "POST", "/api/cart/items", CART_LINE("10", "1", "1"), PROBLEM_STORE_UNAVAILABLE }, \
+    { NO_ROOM, "POST", "/api/cart/items", CART_LINE("10", "1", "1"), PROBLEM_OVERLOADED }, \
+    { WELL, "POST", "/api/cart/items", CART_LINE("10", "3", "2"), PROBLEM_COUNT }, \
+    { WELL, "POST", "/api/cart/items", CART_LINE("10", "3", "1"), PROBLEM_INSUFFICIENT_STOCK }, \
+    { WELL, "POST", "/api/cart/items", CART_LINE("10", "3", "9223372036854775807"), PROBLEM_INSUFFICIENT_STOCK }, \
+    { WELL, "POST", "/api/cart/items", CART_LINE("1999", "1", "1"), PROBLEM_CONFLICT }, \
+    { WELL, "PUT", "/api/cart/items", CART_LINE("10", "1", "-1"), PROBLEM_CART_ITEM_NOT_FOUND }, \
+    { WELL, "PUT", "/api/cart/items", CART_LINE("10", "3", "-1"), PROBLEM_INVALID_QUANTITY }, \
+    { WELL, "PUT", "/api/cart/items", CART_LINE("10", "3", "3"), PROBLEM_INSUFFICIENT_STOCK }, \
+    { NO_LEDGER, "PUT", "/api/cart/items", CART_LINE("10", "3", "1"), PROBLEM_STORE_UNAVAILABLE }, \
+    { NO_ROOM, "PUT", "/api/cart/items", CART_LINE("10", "3", "1"), PROBLEM_OVERLOADED }, \
+    { WELL, "PUT", "/api/cart/items", CART_LINE("10", "3", "1"), PROBLEM_COUNT }, \
+    { NO_LEDGER, "DELETE", "/api/cart/items", CART_BODY("10", "3"), PROBLEM_STORE_UNAVAILABLE }, \
+    { NO_ROOM, "DELETE", "/api/cart/items", CART_BODY("10", "3"), PROBLEM_OVERLOADED }, \
+    { WELL, "DELETE", "/api/cart/items", CART_BODY("10", "3"), PROBLEM_COUNT }, \
+    { WELL, "DELETE", "/api/cart/items", CART_BODY("10", "3"), PROBLEM_CART_ITEM_NOT_FOUND }
+/* clang-format on */
