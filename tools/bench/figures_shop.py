@@ -174,11 +174,11 @@ def ranked(bench, say):
     with servers[FEW], servers[MANY]:
         for server in servers.values():
             server.add_users(PEOPLE.base, 1)
-            server.ask("POST", "/api/admin/users", {"userId": 99, "balance": 10**15})
+            server.ask("POST", "/api/admin/users", {"userId": 777, "balance": 10**15})
             server.find_loop()
             top.run(server, 1)
         for pair in range(bench.pairs):
-            pay.add(*(Orders(f"p{pair}-", users=(99, 1), products=(PRODUCTS, count)).run(server, bench.seconds)
+            pay.add(*(Orders(f"p{pair}-", users=(777, 1), products=(PRODUCTS, count)).run(server, bench.seconds)
                       for count, server in servers.items()))
             read.add(*(top.run(server, bench.seconds) for server in servers.values()))
     say(pay)
