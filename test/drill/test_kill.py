@@ -7,13 +7,12 @@ user (default 10,000; 100,000). DRILL_SEED: another course of events; it is prin
 
 import os
 import random
-import signal
-import threading
 import time
 
 import pytest
 
 from support.client import Request, storm
+from support.killer import Killer
 from support.server import wait_for, write_told
 
 KILLS = int(os.environ.get("DRILL_KILLS", "40"))
@@ -23,13 +22,6 @@ FIRST_USER = 500000
 QUANTITY = 12000
 PEOPLE = 16000
 STORED_SECONDS = 2
-VARIANTS = [
-    [],
-    ["--set", "journal.generation_bytes_max=4K"],
-    ["--set", "ledger.batch_max=7"],
-    ["--set", "ledger.reserve_linger=1900ms"],
-    ["--set", "gate.reserve_durability=ledger"],
-]
 
 
 class Drop:
@@ -109,51 +101,6 @@ class Drop:
         assert self.numbers.items() <= self.by_user().items()
         code, said = self.server.prove(self.coupon, self.told)
         assert code == 0, said
-
-
-class Killer:
-    """Kills the server at a random moment of a storm, or while it starts, or while it drains."""
-
-    def __init__(self, server, rng):
-        self.server, self.rng, self.kills = server, rng, 0
-
-    def storm(self, drop):
-        """Ends in a kill: after so many answers, or some time after the first one."""
-        answers = self.rng.choice((0, self.rng.randrange(1, 800)))
-        delay = self.rng.choice((0.01, 0.05, 0.2)) * self.rng.random()
-        timer = threading.Timer(delay, self.kill)
-
-        def on_answer(running, _):
-            if running.count == answers:
-                self.server.process.send_signal(signal.SIGKILL)
-            if not timer.ident:
-                timer.start()
-
-        asked = storm(self.server, drop.stream(), self.rng.choice((8, 64)), on_answer=on_answer)
-        timer.join()
-        self.server.reap()
-        self.kills += 1
-        return asked
-
-    def kill(self):
-        process = self.server.process
-        if self.rng.random() < 0.1:
-            process.send_signal(signal.SIGTERM)
-            time.sleep(0.3 * self.rng.random())
-        process.send_signal(signal.SIGKILL)
-
-    def restart(self):
-        """On the same directory; one time in five it is killed while it starts, and starts again."""
-        flags = list(self.server.flags)
-        self.server.flags = flags + self.rng.choice(VARIANTS) + ["--threads", str(self.rng.choice((1, 2)))]
-        while self.rng.random() < 0.2:
-            self.server.launch()
-            time.sleep(0.04 * self.rng.random())
-            self.server.process.send_signal(signal.SIGKILL)
-            self.server.reap()
-            self.kills += 1
-        self.server.start()
-        self.server.flags = flags
 
 
 @pytest.mark.timeout(3600)
