@@ -118,9 +118,10 @@ CONSERVED = {
 KEYED = {
     "every new order has the keys of what became of it": """
         SELECT order_id, status, made, paid, cancelled FROM (SELECT o.order_id, o.status, o.paid_at,
-            count(*) FILTER (WHERE k.operation IN (1, 4)) AS made, count(*) FILTER (WHERE k.operation IN (2, 4)) AS paid,
-            count(*) FILTER (WHERE k.operation = 3) AS cancelled
-          FROM orders o LEFT JOIN order_keys k ON k.order_id = o.order_id AND k.status IN (200, 201)
+            count(*) FILTER (WHERE operation IN (1, 4)) AS made,
+            count(*) FILTER (WHERE operation IN (2, 4) AND k.status != 0) AS paid,
+            count(*) FILTER (WHERE operation = 3 AND k.status != 0) AS cancelled
+          FROM orders o LEFT JOIN order_keys k ON k.order_id = o.order_id AND k.status IN (0, 200, 201)
           WHERE o.order_id NOT IN (SELECT order_id FROM before.orders) GROUP BY o.order_id)
         WHERE made != 1 OR paid != (paid_at IS NOT NULL) OR cancelled != (status = 2)""",
 }
