@@ -16,7 +16,8 @@ PRODUCTS_MAX, COUPONS_MAX = 48, 25
 FIRST_COUPON = 701
 RECENT_ORDERS, RECENT_KEYED = 60, 400
 DAY_S, HOUR_S = 86400, 3600
-DEAR = 4 * 10**18  # three of them are more than an int64 holds
+DEAR, MANY = 10**12, 10**8
+DEAR_QUANTITIES = (4_000_000, 8_000_000, 9_223_372, 9_223_373)  # the last one costs more than an int64 holds
 
 
 class Commands:
@@ -109,7 +110,7 @@ class Commands:
 
     def opening(self):
         """Things that show roundings, ends of stock, no money at all, and too much."""
-        made = [("gratis", 0, 500), ("odd", 333, 800), ("scarce", 900, 5), ("cheap", 7, 100_000), ("dear", DEAR, 10)]
+        made = [("gratis", 0, 500), ("odd", 333, 800), ("scarce", 900, 5), ("cheap", 7, 100_000), ("dear", DEAR, MANY)]
         for number, (name, price, stock) in enumerate(made, 601):
             body = {
                 "productId": number,
@@ -138,12 +139,19 @@ class Commands:
         items = [self.line_of(self.thing()) for _ in range(self.rng.choice([1, 1, 2, 3, 4]))]
         if self.chance(0.1):
             items.append(dict(self.rng.choice(items), quantity=self.rng.choice([1, 2])))
-        if self.chance(0.01):
-            items = [{"productId": self.dear, "quantity": self.rng.choice([1, 2, 3])}]
         body = {"userId": user, "items": items}
-        if self.chance(0.4):
+        if self.chance(0.01):
+            body["items"] = [{"productId": self.dear, "quantity": self.rng.choice(DEAR_QUANTITIES)}]
+            body["couponId"] = self.cheap_coupon(user)  # nobody can pay that
+        elif self.chance(0.4):
             body["couponId"] = self.coupon_for(user)
         return body
+
+    def cheap_coupon(self, user):
+        """One of the user's that leaves something to pay."""
+        coupons = [self.shop.coupons[i] for i in self.coupons]
+        mine = [c.coupon_id for c in coupons if user in c.holders and c.rate < 90]
+        return self.rng.choice([None, *mine])
 
     def coupon_for(self, user):
         mine = [i for i in self.coupons if user in self.shop.coupons[i].holders]
@@ -417,7 +425,7 @@ class Commands:
             self.bad_order(someone, (nothing, 1), (1, 0)),
             self.bad_order(someone, (8, 10**6), (nothing, 1)),
             self.bad_order(someone, (1, 10**6), couponId=999_999),
-            self.bad_order(someone, (self.dear, 3), couponId=999_999),
+            self.bad_order(someone, (self.dear, DEAR_QUANTITIES[-1]), couponId=999_999),
             Request("POST", f"/api/orders/{nothing}/payment", {"userId": nobody}, key=self.key()),
             Request("POST", f"/api/orders/{nothing}/cancel", {"userId": nobody}, key=self.key()),
             Request("POST", f"/api/orders/{order_id}/payment", {"userId": self.rng.choice(PEOPLE)}, key=self.key(True)),

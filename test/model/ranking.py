@@ -133,10 +133,13 @@ class Ranking(Coupons):
         return 200, {
             "date": str(date),
             "rankings": [self.ranked(rank, row) for rank, row in enumerate(rows, 1)],
-            "source": self.choose.one_of(("memory", "backup"), "source"),
-            "asOf": self.choose.anything("asOf"),
-            "stale": False,
+            **self.said(),
         }
+
+    def said(self):
+        """Where it is from is the server's affair, as long as that is not stale."""
+        source = self.choose.one_of(("memory", "backup"), "source")
+        return {"source": source, "asOf": self.choose.anything("asOf"), "stale": False}
 
     def top_limit(self, limit):
         return limit if 1 <= limit <= LIMIT_MAX else TOP_LIMIT_DEFAULT
@@ -161,6 +164,7 @@ class Ranking(Coupons):
             "salesCount": 0 if at is None else rows[at].units,
             "previousRank": None if was is None else was + 1,
             "neighbours": neighbours,
+            **self.said(),
         }
 
     def clamped(self, around):

@@ -57,7 +57,7 @@ class Real:
 
     def ask(self, request):
         before = time.time_ns() // 1_000_000
-        query = "?" + urllib.parse.urlencode(request.query) if request.query else ""
+        query = "?" + urllib.parse.urlencode(request.query, quote_via=urllib.parse.quote) if request.query else ""
         headers = () if request.key is None else (("Idempotency-Key", request.key),)
         body = None if request.body is None else wire(request.body)
         answer = self.server.caller.raw(encode(request.method, request.path + query, body, headers))
