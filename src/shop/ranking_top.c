@@ -125,6 +125,12 @@ static void top_from_sums(struct ranking_top *top)
         top_fail(top, ERR_OVERLOADED);
 }
 
+/* Without a board to compare with, the last one is taken to have been made so long ago. */
+static int64_t backup_due_ms(const struct ranking_top *top)
+{
+    return clock_wall_ms() - top->loop->shop->config->ranking_backup_every_ms;
+}
+
 /* The primary's last good answer, if it is younger than the backup. */
 static bool top_from_last(struct ranking_top *top, int64_t after_ms)
 {
@@ -143,7 +149,7 @@ static void top_board_done(struct ledger_read *read)
     struct ranking_top *top = CONTAINER_OF(read, struct ranking_top, read);
     bool found = read->err == ERR_OK && read->found;
 
-    if (top_from_last(top, found ? read->made_at_ms : INT64_MIN))
+    if (top_from_last(top, found ? read->made_at_ms : backup_due_ms(top)))
         return;
     if (!found) {
         top_from_sums(top);
@@ -165,7 +171,7 @@ static void top_from_store(struct ranking_top *top, bool stale)
     if (has_board(top->window))
         top_read(top, LEDGER_READ_BOARD, top_board_done,
                  sales_window_days(top->window, top->day).to);
-    else if (!top_from_last(top, INT64_MIN))
+    else if (!top_from_last(top, backup_due_ms(top)))
         top_from_sums(top);
 }
 
