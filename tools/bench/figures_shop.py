@@ -164,7 +164,10 @@ def fill_products(server, count):
 
 
 def ranked(bench, say):
-    pay = Ratio(f"order + payment calls with {power(MANY)} products ranked / with {power(FEW)}", 0.8, "rate", "cpu_us")
+    pay = Ratio(f"order + payment calls with {power(MANY)} products ranked / with {power(FEW)}, {FEW:,} of them"
+                " bought", 0.8, "rate", "cpu_us")
+    spread = Ratio(f"the same, all of {power(MANY)} bought / all of {power(FEW)}: a page of its own for each"
+                   " (reported)", 0, "rate", "cpu_us")
     read = Ratio(f"ranking top 10 with {power(MANY)} products / with {power(FEW)}", 0.9)
     top = Load(side="get", target="/api/products/ranking/top?limit=10")
     servers = {count: bench.server(profile="local", options=["--set", "payment.gateway=none"])
@@ -178,10 +181,13 @@ def ranked(bench, say):
             server.find_loop()
             top.run(server, 1)
         for pair in range(bench.pairs):
-            pay.add(*(Orders(f"p{pair}-", users=(777, 1), products=(PRODUCTS, count)).run(server, bench.seconds)
-                      for count, server in servers.items()))
+            for figure, wide in (pay, False), (spread, True):
+                figure.add(*(Orders(f"{'ab'[wide]}{pair}-", users=(777, 1),
+                                    products=(PRODUCTS, count if wide else FEW)).run(server, bench.seconds)
+                             for count, server in servers.items()))
             read.add(*(top.run(server, bench.seconds) for server in servers.values()))
     say(pay)
+    say(spread)
     say(read)
 
 
