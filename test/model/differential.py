@@ -23,7 +23,7 @@ from model.seen import Seen  # noqa: E402
 
 LAST_COMMANDS = 12
 DAY_MS = 86400000
-SETTLE_SECONDS = 5  # what is shown some time after it was decided, at the latest
+SETTLE_SECONDS = 3  # what is shown some time after it was decided, at the latest
 SHOWN_LATER = ("/api/products/ranking", "/api/products/top", "/coupons")
 
 

@@ -26,12 +26,14 @@ class Ranking(Coupons):
     def __init__(self, time_zone):
         super().__init__(time_zone)
         self.sales = {}  # day: {product: Sales}
+        self.ranking_changed = 0
 
     # ---- counting ----
 
     def count(self, day, line, sign, moment):
         sales = self.sales.setdefault(day, {}).setdefault(line.product_id, Sales(line.product_id))
         sales.add(sign * line.quantity, sign * line.quantity * line.price, moment)
+        self.ranking_changed = self.now
 
     def count_sale(self, order):
         for line in order.lines:
@@ -47,6 +49,12 @@ class Ranking(Coupons):
 
     def refund_day(self, order):
         return self.sale_day(order)
+
+    def patch_product(self, product_id, body):
+        """Which category's ranking it is in is how it is now."""
+        if "category" in body:
+            self.ranking_changed = self.now
+        return super().patch_product(product_id, body)
 
     # ---- windows ----
 
@@ -130,16 +138,17 @@ class Ranking(Coupons):
         date, window = self.date_of(request), self.window_of(request)
         limit = self.top_limit(int(request.query.get("limit", TOP_LIMIT_DEFAULT)))
         rows = self.ranking(window, date, request.query.get("category"))[:limit]
-        return 200, {
-            "date": str(date),
-            "rankings": [self.ranked(rank, row) for rank, row in enumerate(rows, 1)],
-            **self.said(),
-        }
+        rankings = [self.ranked(rank, row) for rank, row in enumerate(rows, 1)]
+        return 200, self.as_of({"date": str(date), "rankings": rankings})
 
-    def said(self):
-        """Where it is from is the server's affair, as long as that is not stale."""
+    def as_of(self, answer):
+        """What the primary holds is right now; what it does not hold any more, days of long ago, is in
+        the backup, and is as old as that says."""
         source = self.choose.one_of(("memory", "backup"), "source")
-        return {"source": source, "asOf": self.choose.anything("asOf"), "stale": False}
+        as_of = self.choose.past("asOf")
+        if source == "backup" and as_of <= self.ranking_changed:
+            answer = {name: self.choose.anything(name) for name in answer}
+        return {**answer, "source": source, "asOf": as_of, "stale": False}
 
     def top_limit(self, limit):
         return limit if 1 <= limit <= LIMIT_MAX else TOP_LIMIT_DEFAULT
@@ -157,15 +166,16 @@ class Ranking(Coupons):
             shown = range(max(at - around, 0), min(at + around + 1, len(rows)))
             neighbours = [self.ranked(i + 1, rows[i]) for i in shown if i != at]
         was = self.place(before, product_id)
-        return 200, {
-            "productId": product_id,
-            "date": str(date),
-            "rank": -1 if at is None else at + 1,
-            "salesCount": 0 if at is None else rows[at].units,
-            "previousRank": None if was is None else was + 1,
-            "neighbours": neighbours,
-            **self.said(),
-        }
+        return 200, self.as_of(
+            {
+                "productId": product_id,
+                "date": str(date),
+                "rank": -1 if at is None else at + 1,
+                "salesCount": 0 if at is None else rows[at].units,
+                "previousRank": None if was is None else was + 1,
+                "neighbours": neighbours,
+            }
+        )
 
     def clamped(self, around):
         return min(max(around, 0), AROUND_MAX)
