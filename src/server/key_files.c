@@ -17,7 +17,8 @@ enum { EVERY_MS = 1000, STILL_WARM_S = 3 };
 
 struct key_file {
     const char *option, *path; /* path "": not given */
-    struct buf text;           /* as it was last read */
+    struct buf text;           /* in force */
+    struct buf last;           /* as it was last read, usable or not */
     struct stat seen;
     bool warm; /* it was written just before it was read */
 };
@@ -134,6 +135,13 @@ static enum err explain(const struct key_files *files, const struct auth_error *
 
 /* ---- life ---- */
 
+static void forget(struct buf *secret)
+{
+    if (secret->ptr)
+        explicit_bzero(secret->ptr, secret->cap);
+    buf_fini(secret);
+}
+
 struct key_files *key_files_free(struct key_files *files)
 {
     if (!files)
@@ -141,9 +149,8 @@ struct key_files *key_files_free(struct key_files *files)
     key_files_stop(files);
     auth_keys_free(files->keys);
     for (size_t i = 0; i < FILES; i++) {
-        if (files->files[i].text.ptr)
-            explicit_bzero(files->files[i].text.ptr, files->files[i].text.cap);
-        buf_fini(&files->files[i].text);
+        forget(&files->files[i].text);
+        forget(&files->files[i].last);
     }
     return mem_free(files);
 }
@@ -169,7 +176,12 @@ enum err key_files_open(const struct config *config, struct key_files **ret_file
         return refuse(ret_error, "auth.secret and auth.secret_file are both given: keep one");
     for (size_t i = 0; i < FILES; i++)
         if (files->files[i].path[0])
-            TRY(file_read(&files->files[i], &files->files[i].text, ret_error));
+            TRY(file_read(&files->files[i], &files->files[i].last, ret_error));
+    for (size_t i = 0; i < FILES; i++) {
+        buf_str_append(&files->files[i].text, buf_str(&files->files[i].last));
+        if (!buf_ok(&files->files[i].text))
+            return ERR_NOMEM;
+    }
     const struct auth_source source = source_of(files);
     enum err e = auth_keys_open(&source, config->auth_leeway_ms, &files->keys, &why);
     if (e != ERR_OK)
@@ -180,9 +192,16 @@ enum err key_files_open(const struct config *config, struct key_files **ret_file
 
 /* ---- watching ---- */
 
-/* Takes the bytes that are new; false: they are as they were, or cannot be had. */
-static bool file_changed(struct key_file *file, struct config_error *error)
+static void complain(const struct config_error *error)
 {
+    LOG(LOG_ERROR, "keys for tokens stay as they are", LOG_CSTR("why", error->text));
+}
+
+/* Whether there are bytes that have not been seen yet, in `last`. What cannot be read is said once.
+ */
+static bool file_changed(struct key_file *file)
+{
+    struct config_error error = { "out of memory" };
     struct buf text = { 0 };
     struct stat now;
 
@@ -191,21 +210,48 @@ static bool file_changed(struct key_file *file, struct config_error *error)
     if (stat(file->path, &now) == 0 && is_as_seen(&now, &file->seen) && !file->warm)
         return false;
     bool was_there = file->seen.st_ino != 0;
-    enum err e = file_read(file, &text, error);
-    if (e != ERR_OK) {
+    if (file_read(file, &text, &error) != ERR_OK) {
         file->seen = (struct stat){ 0 };
-        if (was_there) /* said once */
-            LOG(LOG_ERROR, "keys for tokens stay as they are", LOG_CSTR("why", error->text));
-        buf_fini(&text);
+        if (was_there)
+            complain(&error);
+        forget(&text);
         return false;
     }
-    bool changed = !str_equal(buf_str(&text), buf_str(&file->text));
-    struct buf other = file->text;
-    file->text = text;
-    if (other.ptr)
-        explicit_bzero(other.ptr, other.cap);
-    buf_fini(&other);
+    bool changed = !str_equal(buf_str(&text), buf_str(&file->last));
+    struct buf other = file->last;
+    file->last = text;
+    forget(&other);
     return changed;
+}
+
+/* The last of what was read takes the place of the text in force, if it is of any use. */
+static bool file_take(struct key_files *files, struct key_file *file)
+{
+    struct config_error error = { "out of memory" };
+    struct auth_keys *alone = NULL;
+    struct auth_error why;
+    struct buf text = { 0 }, old = file->text;
+
+    buf_str_append(&text, buf_str(&file->last));
+    file->text = text;
+    const struct auth_source all = source_of(files);
+    const struct auth_source one = {
+        .secret = file == &files->files[SECRET] ? all.secret : STR_NONE,
+        .pem = file == &files->files[PUBLIC_KEY] ? all.pem : STR_NONE,
+        .jwks = file == &files->files[JWKS] ? all.jwks : STR_NONE,
+    };
+    enum err e = buf_ok(&text) ? auth_keys_open(&one, 0, &alone, &why) : ERR_NOMEM;
+    auth_keys_free(alone);
+    if (e == ERR_OK) {
+        forget(&old);
+        return true;
+    }
+    if (e == ERR_INVALID)
+        err_ignore(explain(files, &why, &error), "the sentence is what is wanted");
+    complain(&error);
+    forget(&file->text);
+    file->text = old;
+    return false;
 }
 
 static void look(struct key_files *files)
@@ -215,7 +261,8 @@ static void look(struct key_files *files)
     bool changed = false;
 
     for (size_t i = 0; i < FILES; i++)
-        changed |= file_changed(&files->files[i], &error);
+        if (file_changed(&files->files[i]))
+            changed |= file_take(files, &files->files[i]);
     if (!changed)
         return;
     const struct auth_source source = source_of(files);
@@ -224,9 +271,9 @@ static void look(struct key_files *files)
         LOG(LOG_INFO, "keys for tokens replaced", LOG_INT("keys", auth_keys_count(files->keys)));
         return;
     }
-    if (e == ERR_INVALID)
+    if (e == ERR_INVALID) /* together they are too many */
         err_ignore(explain(files, &why, &error), "the sentence is what is wanted");
-    LOG(LOG_ERROR, "keys for tokens stay as they are", LOG_CSTR("why", error.text));
+    complain(&error);
 }
 
 static void look_again(struct loop_timer *timer)

@@ -153,7 +153,8 @@ def test_keys_change(prod, keys, tmp_path):
     jwks = Jwks(tmp_path / "jwks.json")
     first, second = keys["rsa"].jwk("first", use="sig", alg="RS256"), keys["ec"].jwk("second")
     jwks.write([first])
-    server = prod(auth__jwks_file=jwks.path, users__external="on")
+    (tmp_path / "secret").write_bytes(SECRET)
+    server = prod(auth__jwks_file=jwks.path, auth__secret_file=tmp_path / "secret", users__external="on")
     old, new = token(keys["rsa"], "RS256", claims(7), "first"), token(keys["ec"], "ES256", claims(7), "second")
     other = token(keys["rsa"], "PS256", claims(7), "first")
 
@@ -177,7 +178,10 @@ def test_keys_change(prod, keys, tmp_path):
         assert [status(text) for text in (old, new)] == [401, 200]
     jwks.path.unlink()
     wait_for(lambda: "cannot be opened" in server.log_text(), what="the missing file noticed")
-    time.sleep(2.5)
+    for secret in (SECRET[::-1], SECRET):  # which is noticed by looking again
+        (tmp_path / "secret").write_bytes(secret)
+        text = token(secret, "HS256", claims(7))
+        wait_for(lambda text=text: status(text) == 200, what="the other secret")
     assert server.log_text().count("cannot be opened") == 1
     assert [status(text) for text in (old, new)] == [401, 200]
     # in place, not by another file
