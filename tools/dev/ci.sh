@@ -30,6 +30,7 @@ ci_stages=(
     "integration_asan 600 the same under AddressSanitizer and UndefinedBehaviorSanitizer"
     "integration_tsan 600 the same under ThreadSanitizer"
     "schema     240  schemathesis from /openapi.json, all its checks"
+    "typescript 240  types from /openapi.json, a client that fits them and runs"
     "drill      600  killed in mid-drop, and proved"
     "fault      600  every write, sync and allocation failed in turn"
     "load       400  k6 with its thresholds, and proved"
@@ -145,6 +146,7 @@ stage_integration() { pytest_folder test/integration; }
 stage_integration_asan() { build_dir build-asan && pytest_sanitized build-asan; }
 stage_integration_tsan() { build_dir build-tsan && pytest_sanitized build-tsan; }
 stage_schema() { pytest_folder test/schema; }
+stage_typescript() { pytest_folder test/typescript; }
 stage_drill() { pytest_folder test/drill; }
 stage_fault() { pytest_folder test/fault; }
 stage_load() { ./dev load short; }

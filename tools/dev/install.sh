@@ -11,6 +11,7 @@ build_packages=(
 test_packages=(
     clang clang-format clang-tidy libclang-rt-14-dev llvm cppcheck shellcheck python3-venv openssl
 )
+node_packages=(nodejs npm)
 bench_packages=(wrk nginx-light)
 
 k6_module=go.k6.io/k6@v1.4.2
@@ -58,7 +59,8 @@ explain_without_apt() {
     for thing in "${@}"; do
         case $thing in
         gcc) command -v cc >/dev/null || lacking+=("a C compiler") ;;
-        meson | clang | clang-format | clang-tidy | cppcheck | shellcheck | curl | wrk)
+        nodejs) command -v node >/dev/null || lacking+=("Node.js 18 or newer") ;;
+        meson | npm | clang | clang-format | clang-tidy | cppcheck | shellcheck | curl | wrk)
             command -v "$thing" >/dev/null || lacking+=("$thing") ;;
         ninja-build) command -v ninja >/dev/null || lacking+=(ninja) ;;
         pkg-config) command -v pkg-config >/dev/null || lacking+=(pkg-config) ;;
@@ -139,6 +141,7 @@ install_bench() {
 install_test() {
     need_packages "the tests need Debian packages" "${test_packages[@]}"
     install_venv "$tools/venv" test/requirements.txt
+    install_node_modules test/typescript
     install_promtool
     install_k6
 }
@@ -158,6 +161,22 @@ install_venv() {
     "$(system_python)" -m venv "$1"
     quietly "$1/bin/pip" install -q --disable-pip-version-check --require-hashes -r "$2"
     echo "$sum" >"$1/installed"
+}
+
+# Is there a Node.js, with npm, that is new enough for the locked packages?
+node_fits() {
+    command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 18)' 2>/dev/null
+}
+
+# What the package-lock.json in folder $1 names, anew when it has changed. No package runs a script.
+install_node_modules() {
+    local sum
+    sum=$(sha256sum <"$1/package-lock.json")
+    [ "$(cat "$1/node_modules/installed" 2>/dev/null)" != "$sum" ] || return 0
+    node_fits || need_packages "the tests of $1 need Debian packages" "${node_packages[@]}"
+    say "installing the npm packages of $1/package-lock.json"
+    quietly npm ci --prefix "$1" --ignore-scripts --no-audit --no-fund
+    echo "$sum" >"$1/node_modules/installed"
 }
 
 # promtool comes with Prometheus, whose service and web page nothing here needs: only the program is
