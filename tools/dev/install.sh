@@ -165,7 +165,7 @@ install_venv() {
 
 # Is there a Node.js, with npm, that is new enough for the locked packages?
 node_fits() {
-    command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 18)' 2>/dev/null
+    command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' 2>/dev/null
 }
 
 # What the package-lock.json in folder $1 names, anew when it has changed. No package runs a script.
