@@ -331,6 +331,9 @@ static void test_rows(void **state)
         bool of_user = route->access == API_USER || route->access == API_CHARGE;
         if (of_user != (route->user_at != API_USER_NOWHERE))
             fail_msg("%s: whose is it?", route->path);
+        /* what is kept is answered to whoever asks next */
+        if ((route->flags & API_CACHED) && route->access != API_PUBLIC)
+            fail_msg("%s: is kept, and not for everybody", route->path);
         if (route->user_at == API_USER_IN_PATH)
             assert_int_equal(strncmp(strchr(route->path, '{'), "{userId}", 8), 0);
         if (route->user_at == API_USER_IN_QUERY)
