@@ -114,9 +114,10 @@ def test_more_than_there_is(server):
 
 
 def test_a_sum_that_overflows(server):
-    dear = server.post("/api/admin/products", {"name": "x", "price": MAX // 2, "stock": 10}, 201)["productId"]
-    assert ordered(server, RICH, (dear, 2))["totalAmount"] == MAX - 1
-    answer = create(server, RICH, (dear, 3))
+    dear = server.post("/api/admin/products", {"name": "x", "price": 10**12, "stock": 10**8}, 201)["productId"]
+    most = MAX // 10**12
+    assert ordered(server, RICH, (dear, most))["totalAmount"] == most * 10**12
+    answer = create(server, RICH, (dear, most + 1))
     assert (*told(answer), answer.json["member"]) == (400, "INVALID_INPUT", "items")
 
 
