@@ -18,6 +18,7 @@ enum {
     TRIM_PER_PUT = 4,   /* products */
     BREATHS_MAX = 1000, /* then it is our turn again */
     AT_ONCE_MAX = 512,
+    SCAN_AT_ONCE = 512,
 };
 
 /* ---- the lock ---- */
@@ -175,7 +176,7 @@ static enum err begin_anew(struct memory_ranking *memory, int64_t from_day)
 
     if (!sums)
         return ERR_NOMEM;
-    memory_boards_drop_all(memory);
+    ASSERT(memory->board_count == 0); /* they went when it became incomplete */
     memory->sums->next_dead = memory->dead_sums;
     memory->dead_sums = memory->sums;
     memory->sums = sums;
@@ -285,6 +286,7 @@ struct ranking *ranking_memory_new(size_t boards_max)
     memory->base.backend = &memory_backend;
     memory->boards_max = boards_max;
     memory->at_once_max = AT_ONCE_MAX;
+    memory->scan_at_once = SCAN_AT_ONCE;
     memory->incomplete = true;
     list_init(&memory->queue);
     list_init(&memory->dead);

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 #include <sched.h>
+#include <stdio.h>
 
 #include "loop/loop_sim.h"
 #include "ranking/ranking_conformance.h"

@@ -39,6 +39,8 @@ struct memory_ranking {
     struct ranking base;
     size_t boards_max;
     size_t at_once_max;     /* so many products make a board at once, more on the thread */
+    size_t scan_at_once;    /* products, under one lock */
+    void (*pause)(void);    /* tests: called without the lock while the thread makes a board */
     _Atomic int contenders; /* who waits for the lock */
     pthread_mutex_t lock;   /* guards the rest */
     pthread_cond_t work;    /* for the maker's thread */
@@ -55,7 +57,6 @@ struct memory_ranking {
     struct board **boards; /* queued, in the making, ready */
     size_t board_count;
     struct sales_sum *olds; /* by board, during one change */
-    struct board *making;
     uint32_t mark;
     struct list queue, dead;
     struct ranking_sums *dead_sums;

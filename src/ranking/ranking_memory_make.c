@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "ranking/ranking_memory_internal.h"
 
-enum { SCAN_AT_ONCE = 512, CHANGES_AT_ONCE = 64, ROUNDS_MAX = 16 };
+enum { CHANGES_AT_ONCE = 64, ROUNDS_MAX = 16 };
 
 struct scan {
     struct ranking_product **members; /* of the category, when it began; NULL: all there are */
@@ -57,11 +57,11 @@ static enum err scan_begin(struct scan *scan, const struct memory_ranking *memor
     return ERR_OK;
 }
 
-/* Into `list`, where there is room for SCAN_AT_ONCE. */
+/* Into `list`, where there is room for memory->scan_at_once. */
 static void scan_some(struct scan *scan, const struct memory_ranking *memory,
                       const struct board *board, struct sum_list *list)
 {
-    size_t end = MIN(scan->at + SCAN_AT_ONCE, scan->end);
+    size_t end = MIN(scan->at + memory->scan_at_once, scan->end);
 
     for (; scan->at < end; scan->at++) {
         struct ranking_product *product =
@@ -103,7 +103,7 @@ enum err memory_board_make_now(struct memory_ranking *memory, struct board *boar
     enum err e = scan_begin(&scan, memory, board, 0);
 
     while (e == ERR_OK && scan.at < scan.end) {
-        e = list_reserve(&list, SCAN_AT_ONCE);
+        e = list_reserve(&list, memory->scan_at_once);
         if (e == ERR_OK)
             scan_some(&scan, memory, board, &list);
     }
@@ -121,14 +121,21 @@ static bool gone(const struct board *board)
     return board->state == BOARD_GONE;
 }
 
+static void unlock_for_work(struct memory_ranking *memory)
+{
+    memory_unlock(memory);
+    if (memory->pause)
+        memory->pause();
+}
+
 static enum err collect(struct memory_ranking *memory, struct board *board, struct sum_list *list)
 {
     struct scan scan;
     enum err e = scan_begin(&scan, memory, board, board->mark);
 
     while (e == ERR_OK && scan.at < scan.end && !gone(board)) {
-        memory_unlock(memory);
-        e = list_reserve(list, SCAN_AT_ONCE);
+        unlock_for_work(memory);
+        e = list_reserve(list, memory->scan_at_once);
         memory_lock(memory);
         if (e == ERR_OK && !gone(board)) {
             scan_some(&scan, memory, board, list);
@@ -156,17 +163,19 @@ static enum err catch_up(struct memory_ranking *memory, struct board *board)
 {
     enum err e = ERR_OK;
 
-    for (int i = 0; i < ROUNDS_MAX && board->change_count > CHANGES_AT_ONCE; i++) {
+    for (int i = 0; i < ROUNDS_MAX && board->change_count > CHANGES_AT_ONCE && !gone(board); i++) {
         struct board_change *changes = TAKE(board->changes);
         size_t count = board->change_count;
         board->change_count = board->change_cap = 0;
-        memory_unlock(memory);
+        unlock_for_work(memory);
         e = changes_apply(&board->tree, changes, count);
         mem_free(changes);
         memory_lock(memory);
         if (e != ERR_OK)
             return e;
     }
+    if (gone(board))
+        return ERR_OK;
     e = changes_apply(&board->tree, board->changes, board->change_count);
     board->changes = mem_free(board->changes);
     board->change_count = board->change_cap = 0;
@@ -182,7 +191,7 @@ static enum err make(struct memory_ranking *memory, struct board *board)
     sums = list.sums;
     if (e != ERR_OK || gone(board))
         return e;
-    memory_unlock(memory);
+    unlock_for_work(memory);
     e = load(&board->tree, &list);
     memory_lock(memory);
     if (e != ERR_OK || gone(board))
