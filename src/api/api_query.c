@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "api/api_route.h"
-#include "json/json_internal.h"
+#include "json/json_row.h"
 
 static enum err invalid(struct json_error *error, struct str member, const char *detail)
 {

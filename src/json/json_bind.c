@@ -14,7 +14,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "json/json_bind.h"
-#include "json/json_internal.h"
+#include "json/json_row.h"
 
 /* Where we are in the tree, innermost first; only walked when something is wrong. */
 struct path {

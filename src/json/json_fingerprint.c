@@ -9,7 +9,7 @@
 
 #include "base/hash.h"
 #include "json/json_bind.h"
-#include "json/json_internal.h"
+#include "json/json_row.h"
 
 enum tag { TAG_INT = 1, TAG_BOOL, TAG_STR, TAG_NULL, TAG_OBJECT, TAG_ARRAY };
 

@@ -7,7 +7,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "json/json_bind.h"
-#include "json/json_internal.h"
+#include "json/json_row.h"
 
 bool json_date_parse(struct str text, int64_t *ret_days)
 {

@@ -2,7 +2,7 @@
 #include "json/json_schema.h"
 
 #include "base/assert.h"
-#include "json/json_internal.h"
+#include "json/json_row.h"
 
 void json_schema_add(struct json_schema_set *set, const struct json_type *type)
 {

@@ -143,6 +143,7 @@ class Maker:
             Route(path, method, operation, schemas)
             for path, item in document["paths"].items()
             for method, operation in item.items()
+            if "text/event-stream" not in operation["responses"].get("200", {}).get("content", {})  # without end
         ]
         self.weights = [1 / SELDOM.get(route.name, 1) for route in self.routes]
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+/* Rows, for whoever binds values by them: the parser, the renderer, query parameters. */
 #pragma once
 #include "json/json_bind.h"
 
