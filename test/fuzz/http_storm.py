@@ -66,8 +66,9 @@ class Route:
         url = re.sub(r"{\w+}", part, self.path)
         if rng.random() < 0.02:
             url += rng.choice(("/", "//", "/x", "%2F", ";a", "?", "?&=&"))
-        elif self.queries and rng.random() < 0.5:
-            url += "?" + "&".join(f"{name}={query_value(rng, name)}" for name in self.queries if rng.random() < 0.6)
+        elif self.queries and (rng.random() < 0.5 or "userId" in self.queries):
+            url += "?" + "&".join(f"{name}={query_value(rng, name)}" for name in self.queries
+                                  if rng.random() < (0.95 if name == "userId" else 0.6))
         return url
 
     def body(self, rng):
@@ -87,7 +88,11 @@ class Route:
 def query_value(rng, name):
     if rng.random() < 0.2:
         return rng.choice(NUMBERS)
-    return {"limit": str(rng.randint(1, 100)), "cursor": f"c-{rng.randint(1, 99):x}"}.get(name, "AVAILABLE")
+    return {"limit": str(rng.randint(1, 100)), "cursor": f"c-{rng.randint(1, 99):x}",
+            "userId": str(rng.randint(1, 20)), "around": str(rng.randint(0, 10)),
+            "sort": rng.choice(("price", "price_desc", "newest", "popularity")),
+            "window": rng.choice(("daily", "weekly", "monthly", "rolling")), "category": rng.choice(("a", "%EA%B0%80")),
+            "date": when(rng.randint(-40, 1))[:10]}.get(name, rng.choice(("AVAILABLE", "COMPLETED", "pending")))
 
 
 def good_value(rng, name, schema):
@@ -99,8 +104,11 @@ def good_value(rng, name, schema):
         return '"error"'
     if name in ("fromUserId", "toUserId"):
         return str(rng.randint(1, USERS) + (USERS if name[0] == "t" else 0))
+    if name == "items":
+        return "[" + ",".join(f'{{"productId":{rng.choice((1, 2, 3, 5, 99))},"quantity":{rng.choice((1, 2, 2, 9**18))}}}'
+                              for _ in range(rng.choice((1, 1, 2, 3, 101)))) + "]"
     if name in ("userId", "couponId"):
-        return str(rng.randint(1, USERS if name[0] == "u" else COUPONS * 1000))
+        return str(rng.randint(1, 20) if name[0] == "u" else rng.randint(1, rng.choice((COUPONS, COUPONS * 1000))))
     if "enum" in schema:
         return json.dumps(rng.choice(schema["enum"]))
     if schema.get("format") == "date-time":
@@ -322,6 +330,9 @@ class Storm:
 
 def prepare(server):
     server.make_users(1, USERS, 1000)
+    for product in (1, 2, 3, 5):
+        server.call("POST", "/api/admin/products", {"productId": product, "name": "storm", "price": product,
+                                                    "stock": 10**9, "category": "a"})
     for coupon in range(1, COUPONS + 1):
         server.call("POST", "/api/admin/coupons", {"couponId": coupon, "name": "storm", "discountRate": 1,
                                                    "totalQuantity": 50, "endsAt": when(30)})
