@@ -80,6 +80,20 @@ static enum json_presence *presence_of(const struct json_row *row, void *out)
     return (enum json_presence *)(void *)((char *)out + row->presence_offset);
 }
 
+/* A query is written as forms are: "+" is a space, "%2B" a plus. */
+static enum err form_decode(struct arena *arena, struct str raw, struct str *ret_text)
+{
+    if (raw.len > 0 && memchr(raw.ptr, '+', raw.len)) {
+        char *spaced = arena_alloc(arena, raw.len);
+        if (!spaced)
+            return ERR_NOMEM;
+        for (size_t i = 0; i < raw.len; i++)
+            spaced[i] = raw.ptr[i] == '+' ? ' ' : raw.ptr[i];
+        raw.ptr = spaced;
+    }
+    return http_percent_decode(arena, raw, ret_text);
+}
+
 /* One "name=value". */
 static enum err take_pair(struct str pair, const struct json_type *type, struct arena *arena,
                           void *out, uint64_t *seen, struct json_error *error)
@@ -89,9 +103,9 @@ static enum err take_pair(struct str pair, const struct json_type *type, struct 
     struct str name, value = STR(""),
                      raw = equals ? (struct str){ equals + 1, pair.len - name_len - 1 } : STR("");
 
-    enum err e = http_percent_decode(arena, (struct str){ pair.ptr, name_len }, &name);
+    enum err e = form_decode(arena, (struct str){ pair.ptr, name_len }, &name);
     if (e == ERR_OK)
-        e = http_percent_decode(arena, raw, &value);
+        e = form_decode(arena, raw, &value);
     if (e != ERR_OK)
         return e == ERR_NOMEM ? e : invalid(error, STR("query"), "has a broken % escape");
     const struct json_row *row = find_row(type, name);

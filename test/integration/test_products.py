@@ -138,6 +138,14 @@ def test_queries_that_cannot_be(shared, query, member):
     assert (problem["error"], problem["member"]) == ("INVALID_INPUT", member)
 
 
+def test_a_space_in_a_query(server):
+    """As forms write it, or as URLs do; a plus is written out."""
+    make(server, 100, category="a b")
+    make(server, 101, category="a+b")
+    for written, product in (("a+b", 100), ("a%20b", 100), ("a%2Bb", 101)):
+        assert ids(server.get(f"/api/products?category={written}")) == [product]
+
+
 def test_a_category_of_100_characters(server):
     make(server, 100, category="열" * 100)
     assert ids(listed(server, category="열" * 100)) == [100]
