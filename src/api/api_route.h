@@ -12,8 +12,7 @@
 enum api_access {
     API_PUBLIC,
     API_USER,   /* prod: the token's subject must be the user that `user_at` names */
-    API_CHARGE, /* as API_USER; prod with payment.gateway none or mock: role admin, whatever its
-                   subject */
+    API_CHARGE, /* as API_USER; prod with payment.gateway none: role admin, whatever its subject */
     API_ADMIN,  /* prod: role admin; local and test: callers from loopback */
     API_OPS,    /* prod: role admin, unless metrics.public */
     API_TEST,   /* profile test only; elsewhere there is no such path */
