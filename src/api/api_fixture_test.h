@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "api/api_route.h"
+#include "api/ranking_stream.h"
 #include "api/orders.h"
 #include "base/clock.h"
 #include "gate/gate_memory.h"
@@ -373,6 +374,7 @@ static inline void whole_stopped(struct http_server *server, void *arg)
 /* Nothing is left: no request, no entry of the gate, no memory. */
 static inline void whole_close(void)
 {
+    ranking_streams_end(&whole.api_loop);
     http_server_stop(whole.http, whole_stopped, NULL);
     shop_loop_drain(&whole.shop_loop);
     whole_store();
@@ -381,6 +383,7 @@ static inline void whole_close(void)
     http_server_free(whole.http);
     auth_cache_free(whole.api_loop.auth_cache);
     answer_cache_free(whole.api_loop.answers);
+    ranking_streams_fini(&whole.api_loop);
     shop_loop_fini(&whole.shop_loop);
     loop_free(whole.loop);
     shop_fini(&whole.shop);
