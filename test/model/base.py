@@ -168,20 +168,23 @@ class Base:
 
     # ---- lists ----
 
-    def page(self, request, name, items, shown, **more):
+    def page(self, request, name, items, shown, short=False, **more):
         """A page of `items`, each as it is `shown`, with `totalCount` and the cursor of the next page."""
-        limit, start = self.limit(request), 0
+        limit, start, list_name = self.limit(request), 0, name.split(" ")[0]
+        if short:
+            limit = min(limit, self.choose.length(list_name))
         if "cursor" in request.query:
             place = name, request.query["cursor"]
             if place not in self.cursors:
                 raise invalid("cursor")
-            start = items.index(self.cursors[place]) + 1
+            last = self.cursors[place]
+            start = 0 if last is None else items.index(last) + 1
         page = [shown(item) for item in items[start : start + limit]]
         cursor = None
         if start + limit < len(items):
             cursor = self.choose.text("nextCursor")
-            self.cursors[name, cursor] = items[start + limit - 1]
-        return 200, {**more, name.split(" ")[0]: page, "totalCount": len(items), "nextCursor": cursor}
+            self.cursors[name, cursor] = items[start + limit - 1] if start + limit else None
+        return 200, {**more, list_name: page, "totalCount": len(items), "nextCursor": cursor}
 
     def limit(self, request):
         limit = int(request.query.get("limit", LIMIT_MAX))

@@ -72,7 +72,8 @@ class Carts(Users):
             raise invalid("sort")
         items = [p for p in self.by_sort(sort) if category is None or p.category == category]
         name = f"products {sort} {category}"
-        return self.page(request, name, items, Product.shown)
+        # Among what nobody bought, a page may be short with more behind it.
+        return self.page(request, name, items, Product.shown, short=sort == "popularity")
 
     def by_sort(self, sort):
         products = sorted(self.products.values(), key=lambda p: p.product_id)

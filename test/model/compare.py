@@ -87,6 +87,10 @@ class Learned:
     def anything(self, *where):
         return self.find(where)
 
+    def length(self, *where):
+        found = self.find(where)
+        return len(found) if isinstance(found, list) else 0
+
     def row(self, name, member, value):
         """The item of a list whose `member` is `value`, if it has an id yet."""
         for item in self.find((name,)) or ():

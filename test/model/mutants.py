@@ -383,8 +383,8 @@ def by_sort_oldest_first(self, sort):
     return sorted(self.products.values(), key=lambda p: p.created) if sort == "newest" else Shop.by_sort(self, sort)
 
 
-def page_counts_itself(self, request, name, items, shown, **more):
-    status, body = Shop.page(self, request, name, items, shown, **more)
+def page_counts_itself(self, request, name, items, shown, short=False, **more):
+    status, body = Shop.page(self, request, name, items, shown, short, **more)
     return status, {**body, "totalCount": len(body[name.split(" ")[0]])}
 
 

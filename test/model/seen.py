@@ -10,7 +10,7 @@ from model.compare import moment
 from model.orders import Line, Order
 from model.ranking import WINDOWS
 
-DAY_S = 86400
+PAGES_MAX = 10_000
 HEAD_START_DAYS = 40  # before that there was the load-test data set
 ORDERS_OF = {1: 10, 2: 5, 3: 3}
 COMPLETED = 12
@@ -31,8 +31,11 @@ class Seen:
     def pages(self, path, limit=100, **query):
         """To the end of a list."""
         page = self.get(path, limit=limit, **query)
-        while page.get("nextCursor"):
+        for _ in range(PAGES_MAX):
+            if not page.get("nextCursor"):
+                return
             page = self.get(path, limit=limit, cursor=page["nextCursor"], **query)
+        self.run.report(f"{path}: a list without an end")
 
     # ---- the beginning ----
 
