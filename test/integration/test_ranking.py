@@ -623,7 +623,9 @@ class Stream:
 
     def chunk(self):
         """The next piece; None at the end."""
-        size = int(self.file.readline() or b"0", 16)
+        line = self.file.readline()
+        assert line, "cut off"
+        size = int(line, 16)
         data = self.file.read(size + 2)[:size]
         return data if size else None
 
@@ -719,7 +721,7 @@ def test_streams_are_bounded_and_end(serve):
 
 
 def test_slow_listeners(shop):
-    """Nobody reads, much is sold: memory stays, and others are told."""
+    """Who does not read costs next to nothing, and keeps nobody from being told."""
     shop.products(100, 10)
     slow = [Stream(shop.server) for _ in range(50)]
     quick = Stream(shop.server)
