@@ -99,6 +99,9 @@ static const char *const times[] = {
     "2026-02-30T00:00:00Z",      "2026-03-06",           "now"
 };
 
+static const char *const dates[] = { "2026-03-06", "2036-03-06", "2026-02-30", "0001-01-02",
+                                     "9999-12-30", "2026-3-6",   "today" };
+
 static inline void put_user(struct maker *m)
 {
     buf_printf(m->out, "%u", 1 + pick(m, seldom(m, 20) ? USERS * 2 : USERS / 10));
@@ -135,6 +138,21 @@ static inline void put_enum(struct maker *m, const struct json_name *names)
     buf_printf(m->out, "%s", names[pick(m, count)].name);
 }
 
+static inline void put_body(struct maker *m, const struct json_type *type);
+
+/* Mostly a few, sometimes none or more than there may be. */
+static inline void put_objects(struct maker *m, const struct json_type *type)
+{
+    unsigned count = seldom(m, 20) ? 101 : seldom(m, 10) ? 0 : 1 + pick(m, 4);
+
+    put(m, "[");
+    for (unsigned i = 0; i < count; i++) {
+        put(m, i ? "," : "");
+        put_body(m, type);
+    }
+    put(m, "]");
+}
+
 static inline void put_value(struct maker *m, const struct json_row *row)
 {
     struct str name = { row->prefix + 2, row->name_len };
@@ -148,6 +166,14 @@ static inline void put_value(struct maker *m, const struct json_row *row)
     } else if (row->kind == JSON_KIND_ENUM) {
         put(m, "\"");
         put_enum(m, row->names);
+        put(m, "\"");
+    } else if (row->kind == JSON_KIND_ARRAY) {
+        put_objects(m, row->type);
+    } else if (row->kind == JSON_KIND_OBJECT) {
+        put_body(m, row->type);
+    } else if (row->kind == JSON_KIND_DATE) {
+        put(m, "\"");
+        PUT_ONE_OF(m, dates);
         put(m, "\"");
     } else if (row->kind == JSON_KIND_TIME) {
         put(m, "\"");
@@ -220,11 +246,15 @@ static inline void put_query(struct maker *m, const struct json_type *type)
     put(m, "?");
     for (size_t i = 0; type && i < type->row_count; i++) {
         const struct json_row *row = &type->rows[i];
-        if (seldom(m, 2))
+        if (pick(m, 16) >= (row->flags & JSON_FLAG_REQUIRED ? 15u : 8u))
             continue;
         buf_printf(m->out, "%s%.*s=", count++ ? "&" : "", (int)row->name_len, row->prefix + 2);
         if (row->kind == JSON_KIND_ENUM)
             put_enum(m, row->names);
+        else if (str_equal((struct str){ row->prefix + 2, row->name_len }, STR("userId")))
+            put_user(m);
+        else if (row->kind == JSON_KIND_DATE)
+            PUT_ONE_OF(m, dates);
         else if (row->kind == JSON_KIND_INT64)
             buf_printf(m->out, "%u", 1 + pick(m, seldom(m, 2) ? 3 : 110));
         else
@@ -248,7 +278,7 @@ static inline void put_line(struct maker *m, const struct api_route *route)
         put(m, names[route->method]);
     put(m, " ");
     put_path(m, route->path);
-    if (seldom(m, route->query ? 2 : 15))
+    if (route->user_at == API_USER_IN_QUERY ? !seldom(m, 15) : seldom(m, route->query ? 2 : 15))
         put_query(m, route->query);
     put(m, seldom(m, 60) ? " HTTP/1.0\r\n" : " HTTP/1.1\r\n");
 }
