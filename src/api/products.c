@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/clock.h"
+
 struct product_answer product_answer_of(const struct ledger_product *product)
 {
     return (struct product_answer){
@@ -67,6 +69,7 @@ static const char cursor_letters[LEDGER_PRODUCT_SORT_N] = {
     [LEDGER_PRODUCTS_BY_PRICE_DOWN] = 'd',
     [LEDGER_PRODUCTS_NEWEST] = 'n',
 };
+static const char letter_ranked = 'r', letter_unsold = 'u';
 
 /* "-" and digits without leading zeros, from the front of `text`. */
 static bool take_hex(struct str *text, int64_t *ret_value)
@@ -90,25 +93,41 @@ static bool take_hex(struct str *text, int64_t *ret_value)
     return true;
 }
 
-static bool cursor_parse(struct str text, struct product_list *list)
+static bool cursor_parse(struct str text, char letter, int64_t *ret_key, int64_t *ret_id)
 {
-    if (text.len < 1 || text.ptr[0] != cursor_letters[list->sort])
+    if (text.len < 1 || text.ptr[0] != letter)
         return false;
     text = (struct str){ text.ptr + 1, text.len - 1 };
-    return take_hex(&text, &list->after_key) && take_hex(&text, &list->after) && text.len == 0 &&
-           list->after >= 1;
+    return take_hex(&text, ret_key) && take_hex(&text, ret_id) && text.len == 0 && *ret_id >= 1;
 }
 
-static struct str cursor_after(enum ledger_product_sort sort, const struct ledger_product *last,
-                               char out[CURSOR_BYTES])
+static struct str cursor_make(char letter, int64_t key, int64_t id, char out[CURSOR_BYTES])
 {
-    int64_t key = sort == LEDGER_PRODUCTS_BY_ID    ? 0
-                  : sort == LEDGER_PRODUCTS_NEWEST ? last->created_at_ms
-                                                   : last->price;
-    int n = snprintf(out, CURSOR_BYTES, "%c-%" PRIx64 "-%" PRIx64, cursor_letters[sort],
-                     (uint64_t)key, (uint64_t)last->product_id);
+    int n =
+        snprintf(out, CURSOR_BYTES, "%c-%" PRIx64 "-%" PRIx64, letter, (uint64_t)key, (uint64_t)id);
 
     return (struct str){ out, (size_t)n };
+}
+
+static void refuse_cursor(struct api_call *call)
+{
+    api_invalid(call, "cursor", "is not one that this list has given");
+}
+
+/* `cursor`: len 0: this was the last page. */
+static void answer_page(struct api_call *call, const struct ledger_product *products, size_t count,
+                        int64_t total_count, struct str cursor)
+{
+    struct product_list_answer answer = { .total_count = total_count,
+                                          .next_cursor_is = cursor.len ? JSON_GIVEN : JSON_NULLED,
+                                          .next_cursor = cursor };
+
+    answer.products = api_alloc(call, (count + 1) * sizeof *answer.products);
+    if (!answer.products)
+        return;
+    for (size_t i = 0; i < count; i++)
+        answer.products[answer.products_count++] = product_answer_of(&products[i]);
+    api_answer(call, 200, &product_list_answer_json, &answer);
 }
 
 struct list_call {
@@ -119,27 +138,24 @@ struct list_call {
 static void list_done(struct product_list *list)
 {
     struct api_call *call = CONTAINER_OF(list, struct list_call, list)->call;
-    struct product_list_answer answer = { .total_count = list->total_count,
-                                          .next_cursor_is = JSON_NULLED };
-    char cursor[CURSOR_BYTES];
+    const struct ledger_product *last = list->count ? &list->products[list->count - 1] : NULL;
+    struct str cursor = STR_NONE;
+    char text[CURSOR_BYTES];
 
     if (list->err != ERR_OK) {
         api_store_problem(call, list->err);
         return;
     }
-    answer.products = api_alloc(call, (list->count + 1) * sizeof *answer.products);
-    if (!answer.products)
-        return;
-    for (size_t i = 0; i < list->count; i++)
-        answer.products[answer.products_count++] = product_answer_of(&list->products[i]);
-    if (list->more) {
-        answer.next_cursor_is = JSON_GIVEN;
-        answer.next_cursor = cursor_after(list->sort, &list->products[list->count - 1], cursor);
-    }
-    api_answer(call, 200, &product_list_answer_json, &answer);
+    if (list->more && last)
+        cursor = cursor_make(cursor_letters[list->sort],
+                             list->sort == LEDGER_PRODUCTS_BY_ID    ? 0
+                             : list->sort == LEDGER_PRODUCTS_NEWEST ? last->created_at_ms
+                                                                    : last->price,
+                             last->product_id, text);
+    answer_page(call, list->products, list->count, list->total_count, cursor);
 }
 
-void products_list(struct api_call *call)
+static void list_sorted(struct api_call *call, enum ledger_product_sort sort)
 {
     struct shop_loop *shop = call->loop->shop;
     const struct product_query *query = call->query;
@@ -151,13 +167,91 @@ void products_list(struct api_call *call)
     self->list.done = list_done;
     self->list.arena = &call->http->arena;
     self->list.category = query->category_is == JSON_GIVEN ? query->category : STR_NONE;
-    self->list.sort = query->sort_is == JSON_GIVEN ? (enum ledger_product_sort)query->sort
-                                                   : LEDGER_PRODUCTS_BY_ID;
+    self->list.sort = sort;
     self->list.limit = query->limit_is == JSON_GIVEN ? query->limit : 100;
-    if (query->cursor_is == JSON_GIVEN && !cursor_parse(query->cursor, &self->list)) {
-        api_invalid(call, "cursor", "is not one that this list has given");
+    if (query->cursor_is == JSON_GIVEN && !cursor_parse(query->cursor, cursor_letters[sort],
+                                                        &self->list.after_key, &self->list.after)) {
+        refuse_cursor(call);
         return;
     }
     api_keep(call, &shop->shop->changes->products);
     product_list(shop, &self->list);
+}
+
+/* ---- by popularity ---- */
+
+struct popular_call {
+    struct api_call *call;
+    struct product_popular list;
+};
+
+static void popular_done(struct product_popular *list)
+{
+    struct api_call *call = CONTAINER_OF(list, struct popular_call, list)->call;
+    struct str cursor = STR_NONE;
+    char text[CURSOR_BYTES];
+
+    if (list->err == ERR_OVERLOADED) {
+        api_problem(call, PROBLEM_OVERLOADED, "too many boards are being added up; try again");
+        return;
+    }
+    if (list->err != ERR_OK) {
+        api_store_problem(call, list->err);
+        return;
+    }
+    if (list->more)
+        cursor = list->next_unsold ? cursor_make(letter_unsold, 0, list->next, text)
+                                   : cursor_make(letter_ranked, 0, list->next, text);
+    answer_page(call, list->products, list->count, list->total_count, cursor);
+}
+
+enum { KEPT_MS = 50 };
+
+/* As the rankings: who is popular changes with the day, too, and with what can be read. */
+static void keep_for_a_moment(struct api_call *call)
+{
+    const struct changes *changes = call->loop->shop->shop->changes;
+    int64_t now_ms = clock_wall_ms();
+
+    if (clock_day(now_ms) != clock_day(now_ms + KEPT_MS))
+        return;
+    api_keep(call, &changes->products);
+    api_keep(call, &changes->sales);
+    api_keep_between(call, now_ms, now_ms + KEPT_MS);
+}
+
+static void list_popular(struct api_call *call)
+{
+    const struct product_query *query = call->query;
+    struct popular_call *self = api_alloc(call, sizeof *self);
+    int64_t key;
+
+    if (!self)
+        return;
+    self->call = call;
+    self->list.done = popular_done;
+    self->list.arena = &call->http->arena;
+    self->list.category = query->category_is == JSON_GIVEN ? query->category : STR_NONE;
+    self->list.limit = query->limit_is == JSON_GIVEN ? query->limit : 100;
+    if (query->cursor_is == JSON_GIVEN) {
+        self->list.unsold = query->cursor.len > 0 && query->cursor.ptr[0] == letter_unsold;
+        if (!cursor_parse(query->cursor, self->list.unsold ? letter_unsold : letter_ranked, &key,
+                          &self->list.after)) {
+            refuse_cursor(call);
+            return;
+        }
+    }
+    keep_for_a_moment(call);
+    product_popular(call->loop->shop, &self->list);
+}
+
+void products_list(struct api_call *call)
+{
+    const struct product_query *query = call->query;
+
+    if (query->sort_is == JSON_GIVEN && query->sort == PRODUCTS_BY_POPULARITY)
+        list_popular(call);
+    else
+        list_sorted(call, query->sort_is == JSON_GIVEN ? (enum ledger_product_sort)query->sort
+                                                       : LEDGER_PRODUCTS_BY_ID);
 }

@@ -13,6 +13,8 @@ void admin_products_patch(struct api_call *call);
 #define PRODUCT_PRICE_MAX INT64_C(1000000000000)
 #define PRODUCT_STOCK_MAX INT64_C(1000000000000)
 
+enum { PRODUCTS_BY_POPULARITY = LEDGER_PRODUCT_SORT_N };
+
 struct product_answer {
     int64_t product_id, price, stock;
     struct str name, description, category;
@@ -27,7 +29,7 @@ struct product_list_answer {
 };
 struct product_query {
     struct str category, cursor;
-    int sort; /* enum ledger_product_sort */
+    int sort; /* enum ledger_product_sort, or PRODUCTS_BY_POPULARITY */
     int64_t limit;
     enum json_presence category_is, cursor_is, sort_is, limit_is;
 };

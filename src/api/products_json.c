@@ -30,17 +30,17 @@ static const struct json_row product_list_answer_rows[] = {
 const JSON_ANSWER(product_list_answer, "ProductList", "A page of products.");
 
 static const struct json_name sort_names[] = {
-    { "price", LEDGER_PRODUCTS_BY_PRICE },
-    { "price_asc", LEDGER_PRODUCTS_BY_PRICE },
-    { "price_desc", LEDGER_PRODUCTS_BY_PRICE_DOWN },
-    { "newest", LEDGER_PRODUCTS_NEWEST },
-    { NULL, 0 },
+    { "price", LEDGER_PRODUCTS_BY_PRICE },           { "price_asc", LEDGER_PRODUCTS_BY_PRICE },
+    { "price_desc", LEDGER_PRODUCTS_BY_PRICE_DOWN }, { "newest", LEDGER_PRODUCTS_NEWEST },
+    { "popularity", PRODUCTS_BY_POPULARITY },        { NULL, 0 },
 };
 static const struct json_row product_query_rows[] = {
     JSON_STR(product_query, category, "category", 1, CATEGORY_MAX, "Only of this category.", "도서",
              JSON_OPTIONAL(product_query, category)),
-    JSON_ENUM(product_query, sort, "sort", sort_names, "By id if missing; price is price_asc.",
-              "price", JSON_OPTIONAL(product_query, sort)),
+    JSON_ENUM(
+        product_query, sort, "sort", sort_names,
+        "By id if missing; price is price_asc; popularity counts the units sold in seven days.",
+        "price", JSON_OPTIONAL(product_query, sort)),
     JSON_INT64(product_query, limit, "limit", 1, 100, "Products on a page; default 100.", "20",
                JSON_OPTIONAL(product_query, limit)),
     JSON_STR(product_query, cursor, "cursor", 1, 100, "`nextCursor` of the page before.", "i-0-14",

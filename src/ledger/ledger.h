@@ -212,8 +212,9 @@ enum ledger_read_op {
     LEDGER_READ_HELD_LIST,   /* all of one user's coupons, newest first; at most one of each kind */
     LEDGER_READ_WINNERS,     /* a page of one coupon's rows, by slot */
     LEDGER_READ_PRODUCT,
-    LEDGER_READ_PRODUCTS,       /* a page of a list */
-    LEDGER_READ_PRODUCTS_BY_ID, /* those of `ids` */
+    LEDGER_READ_PRODUCTS,        /* a page of a list */
+    LEDGER_READ_PRODUCTS_BY_ID,  /* those of `ids` */
+    LEDGER_READ_PRODUCTS_UNSOLD, /* a page, by id, of those that were not sold in a window */
     LEDGER_READ_CART,
     LEDGER_READ_ORDER,
     LEDGER_READ_ORDERS,        /* a page of one user's, newest first */
@@ -266,7 +267,9 @@ struct ledger_read {
 
     /* Products. PRODUCT: product_id, product. PRODUCTS: category (ptr NULL: all), sort, limit,
      * after_key and after (sort key and id of the page before's last; both 0: from the start),
-     * total_count. PRODUCTS_BY_ID: `products` beside `ids`, product_id 0 where there is none. */
+     * total_count. PRODUCTS_BY_ID: `products` beside `ids`, product_id 0 where there is none.
+     * PRODUCTS_UNSOLD: category, window (ROLLING), day, after (id), limit (0: total_count only). A
+     * page may be short: `after` is then the id that the next one stands behind. */
     int64_t product_id;
     struct str category;
     enum ledger_product_sort sort;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Products, carts, and what is told about commits. */
+#include "base/clock.h"
 #include "ledger/ledger_conformance_internal.h"
 
 static struct arena arena;
@@ -263,6 +264,81 @@ static void test_by_id(void **state)
     assert_int_equal(read.products[3].product_id, 3);
 }
 
+/* ---- what was not sold ---- */
+
+enum { MANY = 600, SOLD = 550 };
+
+/* An order of so many products from the first on, paid at that time. */
+static void sell(struct order_line *lines, size_t count, int64_t paid_at_ms)
+{
+    struct ledger_order order = { .user_id = 1,
+                                  .status = ORDER_COMPLETED,
+                                  .lines = lines,
+                                  .line_count = count,
+                                  .created_at_ms = paid_at_ms,
+                                  .paid_at_ms = paid_at_ms };
+    struct ledger_command command = { .op = LEDGER_ORDER_IMPORT,
+                                      .order_import = { .order = &order } };
+
+    for (size_t i = 0; i < count; i++)
+        lines[i] =
+            (struct order_line){ .product_id = (int64_t)i + 1, .quantity = 1, .name = STR("n") };
+    conf_run(&command, 1);
+    assert_ok(command.err);
+    assert_false(command.order_import.taken);
+}
+
+static struct ledger_read unsold(const char *category, int64_t after, int64_t limit)
+{
+    struct ledger_read read = { .op = LEDGER_READ_PRODUCTS_UNSOLD,
+                                .category = str_from(category),
+                                .window = SALES_ROLLING,
+                                .day = clock_day(clock_wall_ms()),
+                                .after = after,
+                                .limit = limit,
+                                .arena = &arena };
+
+    conf_read(&read);
+    assert_ok(read.err);
+    assert_int_equal(read.total_count, category ? MANY / 2 : MANY);
+    return read;
+}
+
+static void test_unsold(void **state)
+{
+    static struct ledger_product products[MANY];
+    static struct ledger_command commands[MANY];
+    static struct order_line lines[SOLD];
+    enum { DAY_MS = 86400000 };
+
+    (void)state;
+    conf_user(1, 0);
+    for (int64_t i = 0; i < MANY; i++)
+        commands[i] = create_of(&products[i], i + 1, i % 2 ? "a" : NULL, 1, 1);
+    conf_run(commands, MANY);
+    sell(lines, SOLD, clock_wall_ms() - 8 * (int64_t)DAY_MS); /* before the window */
+    struct ledger_read read = unsold(NULL, 0, 10);
+    assert_int_equal(read.product_count, 10);
+    assert_int_equal(read.after, 10);
+    assert_true(read.more);
+    sell(lines, 4, clock_wall_ms() - 6 * (int64_t)DAY_MS);
+    read = unsold(NULL, 0, 10);
+    assert_int_equal(read.products[0].product_id, 5);
+    assert_int_equal(unsold("a", 0, 2).products[0].product_id, 6);
+    sell(lines, SOLD, clock_wall_ms());
+    read = unsold(NULL, 0, 10); /* a page looks at so many, and no further */
+    assert_int_equal(read.product_count, 0);
+    assert_true(read.more && read.after > 0 && read.after < SOLD);
+    read = unsold(NULL, read.after, 10);
+    assert_int_equal(read.products[0].product_id, SOLD + 1);
+    assert_int_equal(read.after, SOLD + 10);
+    read = unsold(NULL, MANY - 10, 10);
+    assert_int_equal(read.product_count, 10);
+    assert_false(read.more);
+    read = unsold(NULL, 0, 0);
+    assert_int_equal(read.product_count, 0);
+}
+
 /* ---- carts ---- */
 
 static enum ledger_cart_outcome cart(int64_t user_id, int64_t product_id, int what,
@@ -512,11 +588,17 @@ int ledger_conformance_shop(void)
 {
 #define SHOP_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     static const struct CMUnitTest tests[] = {
-        SHOP_TEST(test_product),      SHOP_TEST(test_chosen_id_is_free),
-        SHOP_TEST(test_counters),     SHOP_TEST(test_pages),
-        SHOP_TEST(test_by_id),        SHOP_TEST(test_cart),
-        SHOP_TEST(test_cart_refuses), SHOP_TEST(test_cart_in_a_batch),
-        SHOP_TEST(test_cart_is_full), SHOP_TEST(test_told),
+        SHOP_TEST(test_product),
+        SHOP_TEST(test_chosen_id_is_free),
+        SHOP_TEST(test_counters),
+        SHOP_TEST(test_pages),
+        SHOP_TEST(test_by_id),
+        SHOP_TEST(test_unsold),
+        SHOP_TEST(test_cart),
+        SHOP_TEST(test_cart_refuses),
+        SHOP_TEST(test_cart_in_a_batch),
+        SHOP_TEST(test_cart_is_full),
+        SHOP_TEST(test_told),
     };
     return cmocka_run_group_tests_name("products and carts", tests, NULL, NULL);
 }

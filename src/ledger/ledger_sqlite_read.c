@@ -156,6 +156,8 @@ static enum err read_one(struct sqlite_client *client, sqlite3_stmt *stmt, struc
         return ledger_sqlite_read_products(client, read);
     case LEDGER_READ_PRODUCTS_BY_ID:
         return ledger_sqlite_read_products_by_id(client, read);
+    case LEDGER_READ_PRODUCTS_UNSOLD:
+        return ledger_sqlite_read_products_unsold(client, read);
     case LEDGER_READ_CART:
         return ledger_sqlite_read_cart(client, read);
     case LEDGER_READ_BOARD:

@@ -5,6 +5,8 @@
  * wherever it stands and however many products share a price. How many there are in all is a
  * counter, read at the same moment as the page.
  */
+#include "base/assert.h"
+#include "core/sales.h"
 #include "ledger/ledger_sqlite_internal.h"
 
 /* ?1 key, ?2 id, ?3 category, ?4 limit */
@@ -39,6 +41,9 @@ enum err ledger_sqlite_read_shop_open(struct sqlite_client *client)
         { &r->product, "SELECT " PRODUCT_COLUMNS " FROM products WHERE product_id = ?" },
         { &r->count[WHOLE], "SELECT products FROM store" },
         { &r->count[CATEGORY], "SELECT products FROM categories WHERE category = ?3" },
+        /* Each day is a place of its own in the index. */
+        { &r->units, "SELECT coalesce(sum(units), 0) FROM sales WHERE product_id = ?1"
+                     " AND day IN (?2, ?2 + 1, ?2 + 2, ?2 + 3, ?2 + 4, ?2 + 5, ?2 + 6)" },
         { &r->has_cart, "SELECT has_cart FROM users WHERE user_id = ?" },
         { &r->cart, "SELECT " PRODUCT_COLUMNS ", quantity FROM cart_lines"
                     " JOIN products USING (product_id) WHERE user_id = ? ORDER BY line DESC" },
@@ -134,6 +139,78 @@ enum err ledger_sqlite_read_products(struct sqlite_client *client, struct ledger
         return ERR_OK;
     read->total_count = sqlite3_column_int64(count, 0);
     enum err e = read_page(page, read); /* `count` is not reset yet: both see one moment */
+    sqlite3_reset(page);
+    sqlite3_reset(count);
+    return e;
+}
+
+/* ---- those that were not sold ---- */
+
+/* How many products a page may look at, so that none takes long. */
+enum { LOOK_MAX = 500 };
+
+static enum err read_units(sqlite3_stmt *stmt, int64_t product_id, int64_t from_day,
+                           int64_t *ret_units)
+{
+    bool found;
+
+    sqlite3_bind_int64(stmt, 1, product_id);
+    sqlite3_bind_int64(stmt, 2, from_day);
+    TRY(ledger_sqlite_step_one(stmt, &found));
+    if (!found)
+        return ERR_CORRUPT; /* a sum is always there */
+    *ret_units = sqlite3_column_int64(stmt, 0);
+    sqlite3_reset(stmt);
+    return ERR_OK;
+}
+
+static enum err look_through(struct sqlite_client *client, sqlite3_stmt *page,
+                             struct ledger_read *read, int64_t from_day)
+{
+    size_t limit = (size_t)read->limit, looked = 0;
+    int code;
+
+    while ((code = sqlite3_step(page)) == SQLITE_ROW) {
+        int64_t product_id = sqlite3_column_int64(page, 0), units;
+        read->more = looked++ == LOOK_MAX;
+        if (read->more)
+            return ERR_OK;
+        TRY(read_units(client->shop.units, product_id, from_day, &units));
+        read->more = units <= 0 && read->product_count == limit;
+        if (read->more)
+            return ERR_OK;
+        if (units <= 0)
+            TRY(ledger_sqlite_product(read->arena, page, 0,
+                                      &read->products[read->product_count++]));
+        read->after = product_id;
+    }
+    return sqlite_db_err(code);
+}
+
+enum err ledger_sqlite_read_products_unsold(struct sqlite_client *client, struct ledger_read *read)
+{
+    const struct sales_days days = sales_window_days(read->window, read->day);
+    unsigned of = read->category.ptr ? CATEGORY : WHOLE;
+    sqlite3_stmt *count = client->shop.count[of],
+                 *page = client->shop.page[of][LEDGER_PRODUCTS_BY_ID];
+    bool found;
+
+    ASSERT(days.to - days.from == 6); /* as the statement has it */
+    read->product_count = 0;
+    read->total_count = 0;
+    read->more = false;
+    read->products = arena_alloc(read->arena, (size_t)read->limit * sizeof *read->products);
+    if (!read->products)
+        return ERR_NOMEM;
+    ledger_sqlite_bind_text(count, 3, read->category);
+    TRY(ledger_sqlite_step_one(count, &found));
+    if (!found)
+        return ERR_OK;
+    read->total_count = sqlite3_column_int64(count, 0);
+    sqlite3_bind_int64(page, 2, read->after);
+    ledger_sqlite_bind_text(page, 3, read->category);
+    sqlite3_bind_int64(page, 4, LOOK_MAX + 1);
+    enum err e = read->limit ? look_through(client, page, read, days.from) : ERR_OK;
     sqlite3_reset(page);
     sqlite3_reset(count);
     return e;

@@ -9,7 +9,7 @@ struct sqlite_client;
 
 /* A loop's statements. The first index says of what: all products, or one category. */
 struct sqlite_shop_reads {
-    sqlite3_stmt *product, *count[2], *page[2][LEDGER_PRODUCT_SORT_N], *has_cart, *cart;
+    sqlite3_stmt *product, *count[2], *page[2][LEDGER_PRODUCT_SORT_N], *units, *has_cart, *cart;
 };
 
 /* A row of `SELECT PRODUCT_COLUMNS FROM products`, from `column` on; strings go into `arena`.
@@ -27,4 +27,6 @@ enum err ledger_sqlite_read_products(struct sqlite_client *client,
                                      struct ledger_read *read) MUST_CHECK;
 enum err ledger_sqlite_read_products_by_id(struct sqlite_client *client,
                                            struct ledger_read *read) MUST_CHECK;
+enum err ledger_sqlite_read_products_unsold(struct sqlite_client *client,
+                                            struct ledger_read *read) MUST_CHECK;
 enum err ledger_sqlite_read_cart(struct sqlite_client *client, struct ledger_read *read) MUST_CHECK;

@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "ledger/ledger.h"
 #include "loop/loop.h"
+#include "ranking/ranking.h"
 #include "shop/shop_orders.h"
 
 struct shop_loop;
@@ -41,6 +42,35 @@ struct product_list {
     struct ledger_read read; /* private */
 };
 void product_list(struct shop_loop *loop, struct product_list *list);
+
+/*
+ * The same by popularity, units sold in the rolling window: first those that were sold, by rank,
+ * then the others, by id. A page of the others may be short, and even empty, with more behind it.
+ */
+struct product_popular {
+    void (*done)(struct product_popular *list);
+    struct arena *arena;
+    struct str category; /* ptr NULL: all */
+    bool unsold;         /* the page begins among those that were not sold */
+    int64_t after;       /* how many ranks, or which id, it begins behind; 0: from the start */
+    int64_t limit;       /* 1..RANKING_LIMIT_MAX */
+
+    enum err err; /* OK, OVERLOADED (too many boards are being added up), UNAVAILABLE, NOMEM */
+    struct ledger_product *products;
+    size_t count;
+    int64_t total_count;
+    bool more, next_unsold; /* what to go on with: `unsold`, and */
+    int64_t next;           /* `after` */
+
+    /* private */
+    struct shop_loop *loop;
+    struct ranking_read board;
+    struct ledger_read read;
+    struct loop_task task;
+    int64_t day, *ids;
+    size_t ranked;
+};
+void product_popular(struct shop_loop *loop, struct product_popular *list);
 
 /* A new product, or a change of one; then what it is now. */
 struct product_put {

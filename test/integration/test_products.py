@@ -397,3 +397,63 @@ def test_nothing_old_is_ever_read(serve, threads):
     assert watched.reads > 500
     assert {p["stock"] for p in listed(server, category="watched")["products"]} == {150}
     wait_for(lambda: metric(server, "answers_kept_total") > 0, what="something was kept")
+
+
+# ---- by popularity ----
+
+
+def buy(server, user, product, quantity):
+    body = {"userId": user, "items": [{"productId": product, "quantity": quantity}]}
+    return server.post("/api/orders/complete", body, 201)["order"]["orderId"]
+
+
+def popularity(server):
+    """The order as the ranking and the ids have it."""
+    ranked = [r["productId"] for r in server.get("/api/products/ranking/top?window=rolling&limit=100")["rankings"]]
+    return ranked + [i for i in ids(listed(server)) if i not in ranked]
+
+
+def check_popularity(server):
+    whole = ids(listed(server, sort="popularity"))
+    for limit in (1, 2, 3, 5, 7, 20, 21, 22):
+        assert pages(server, limit, sort="popularity") == whole
+    for category in ("전자제품", "도서", "잡화", "없는 것"):
+        of_it = [i for i in whole if LOAD_DATA[i][0] == category]
+        assert pages(server, 2, sort="popularity", category=category) == of_it
+    return whole
+
+
+@pytest.mark.parametrize("ranking", [True, False])
+def test_popularity(server, ranking):
+    """Sold ones by rank, then the others by id; the same while the ranking is away."""
+    if not ranking:
+        server.fault("ranking", True)
+    first = check_popularity(server)
+    order = buy(server, 1, 20, 500)
+    buy(server, 1, 16, 300)
+    buy(server, 1, 17, 300)
+    whole = check_popularity(server)
+    assert whole[:3] == [20, 16, 17]
+    assert whole[3:] == [i for i in first if i not in (20, 16, 17)]
+    if ranking:
+        assert whole == popularity(server)
+    server.post(f"/api/orders/{order}/cancel", {"userId": 1, "idempotencyKey": "back"})
+    assert check_popularity(server) == [16, 17] + [i for i in first if i not in (16, 17)]
+    server.post("/api/admin/test/clock", {"advanceSeconds": 8 * 86400})
+    assert check_popularity(server) == sorted(LOAD_DATA)
+
+
+def test_popularity_is_seen_at_once(server):
+    for i in range(20):
+        product = (15, 17, 18, 19)[i % 4]
+        buy(server, 1, product, 100 * (i + 1))
+        sold = {}
+        for j in range(i + 1):
+            sold[(15, 17, 18, 19)[j % 4]] = sold.get((15, 17, 18, 19)[j % 4], 0) + 100 * (j + 1)
+        want = sorted(sold, key=lambda p: -sold[p])
+        assert ids(listed(server, sort="popularity", limit=len(want))) == want
+
+
+@pytest.mark.parametrize("cursor", ["i-0-1", "r-0-0", "r-0", "u-0-0", "u-1", "x-0-1", "r-0-1-1"])
+def test_cursors_of_popularity(shared, cursor):
+    assert shared.get(f"/api/products?sort=popularity&cursor={cursor}", 400)["member"] == "cursor"
