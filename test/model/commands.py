@@ -8,6 +8,7 @@ from model.base import INT64_MAX, Moment, Request
 from model.ranking import WINDOWS
 
 PEOPLE = [1, 2, 3, *range(4, 12), *range(1000, 1006)]
+FIRST_NEW_USER, PEOPLE_MAX = 400_001, 26
 NOBODY = (999_999_999, 0, -1)
 NOTHING = (987_654_321, 0, -5)
 CATEGORIES = ["전자제품", "가구", "도서", "의류", "잡화", "새 물건", None]
@@ -26,12 +27,13 @@ class Commands:
     def __init__(self, rng, shop):
         self.rng, self.shop = rng, shop
         self.keys, self.keyed, self.old_keyed = itertools.count(1), [], []
+        self.people = list(PEOPLE)
         self.products, self.dear = list(range(1, 22)), None
         self.first = self.opening()
         kinds = [
             (self.order, 17), (self.payment, 16), (self.complete, 6), (self.cancel, 7), (self.again, 6),
             (self.key_reused, 2), (self.cart_add, 6), (self.cart_change, 4), (self.cart_remove, 2),
-            (self.cart_look, 2), (self.charge, 5), (self.user_look, 3), (self.take_coupon, 6),
+            (self.cart_look, 2), (self.charge, 5), (self.user_look, 3), (self.user_create, 0.2), (self.take_coupon, 6),
             (self.coupons_look, 3), (self.coupon_create, 0.8), (self.coupon_patch, 1.2), (self.product_create, 0.4),
             (self.product_patch, 4), (self.products_look, 2), (self.orders_look, 3), (self.ranking_look, 1),
             (self.step, 2), (self.wrong, 3), (self.two_wrongs, 1),
@@ -55,7 +57,7 @@ class Commands:
     # ---- who and what ----
 
     def person(self):
-        return self.rng.choice(NOBODY) if self.chance(0.01) else self.rng.choice(PEOPLE)
+        return self.rng.choice(NOBODY) if self.chance(0.01) else self.rng.choice(self.people)
 
     def thing(self):
         return self.rng.choice(NOTHING) if self.chance(0.01) else self.rng.choice(self.products)
@@ -218,7 +220,7 @@ class Commands:
         other = self.recent_order(lambda o: o.user_id == body.get("userId"))
         what = self.rng.randrange(4)
         if what == 0 and "userId" in body:
-            body["userId"] = self.rng.choice(PEOPLE)
+            body["userId"] = self.rng.choice(self.people)
         elif what == 1 and other and path.count("/") == 4 and path.startswith("/api/orders"):
             path = f"/api/orders/{other.order_id}/{path.rsplit('/')[-1]}"
         elif "items" in body:
@@ -271,6 +273,22 @@ class Commands:
 
     def user_look(self):
         return Request("GET", f"/api/users/{self.person()}{self.rng.choice(['', '/balance'])}")
+
+    def user_create(self):
+        """One, known already or not, or a range that overlaps those there are."""
+        number = max(FIRST_NEW_USER, max(self.shop.users) + 1)
+        if self.chance(0.3):
+            first = self.rng.randint(number - 4, number)
+            body = {"fromUserId": first, "toUserId": first + self.rng.randint(0, 4), "balance": 50_000}
+            return Request("POST", "/api/admin/users", body)
+        if self.chance(0.2) or len(self.people) >= PEOPLE_MAX:
+            number = self.rng.choice(self.people)
+        else:
+            self.people.append(number)
+        body = {"userId": number, "username": f"user {number}", "email": f"{number}@shop.example", "balance": 10**6}
+        if self.chance(0.3):
+            body = {"userId": number}
+        return Request("POST", "/api/admin/users", body)
 
     # ---- coupons ----
 
@@ -386,13 +404,13 @@ class Commands:
     def step(self):
         """Seconds, hours; to just before midnight, over it; to the last moment of a week or a month."""
         what = self.rng.random()
-        if what < 0.5:
+        if what < 0.45:
             seconds = self.rng.randint(1, 300)
-        elif what < 0.65:
+        elif what < 0.6:
             seconds = self.rng.randint(1, 6 * HOUR_S)
-        elif what < 0.85:
+        elif what < 0.8:
             seconds = self.until(self.shop.today()) + self.rng.choice([-2, -2, 1])
-        elif what < 0.9:
+        elif what < 0.85:
             seconds = DAY_S
         elif what < 0.95:
             edges = [e for c in self.shop.coupons.values() for e in (c.starts, c.ends) if e > self.shop.now]
@@ -411,7 +429,7 @@ class Commands:
     def two_wrongs(self):
         """Which is found first is part of the contract."""
         nobody, nothing = self.rng.choice(NOBODY), self.rng.choice(NOTHING)
-        someone = self.rng.choice(PEOPLE)
+        someone = self.rng.choice(self.people)
         mine = self.recent_order(lambda o: o.user_id == someone and o.status != "PENDING")
         order_id = mine.order_id if mine else 1
         pairs = [
@@ -428,8 +446,8 @@ class Commands:
             self.bad_order(someone, (self.dear, DEAR_QUANTITIES[-1]), couponId=999_999),
             Request("POST", f"/api/orders/{nothing}/payment", {"userId": nobody}, key=self.key()),
             Request("POST", f"/api/orders/{nothing}/cancel", {"userId": nobody}, key=self.key()),
-            Request("POST", f"/api/orders/{order_id}/payment", {"userId": self.rng.choice(PEOPLE)}, key=self.key(True)),
-            Request("POST", f"/api/orders/{order_id}/cancel", {"userId": self.rng.choice(PEOPLE)}, key=self.key()),
+            Request("POST", f"/api/orders/{order_id}/payment", {"userId": self.rng.choice(self.people)}, key=self.key(True)),
+            Request("POST", f"/api/orders/{order_id}/cancel", {"userId": self.rng.choice(self.people)}, key=self.key()),
         ]
         return self.rng.choice(pairs)
 
@@ -439,7 +457,7 @@ class Commands:
         return Request("POST", path, {"userId": user, "items": items, **more}, key=self.key())
 
     def wrong(self):
-        user = self.rng.choice(PEOPLE)
+        user = self.rng.choice(self.people)
         order = self.order_body()
         bad = [
             Request("POST", f"/api/users/{user}/balance/charge", {"amount": 5}),

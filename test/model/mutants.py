@@ -229,8 +229,8 @@ def is_stored_always(self, status):
 # ---- coupons ----
 
 
-def expired_a_minute_later(self, held):
-    return self.now >= held.expires + MINUTE_MS
+def expired_an_hour_later(self, held):
+    return self.now >= held.expires + 60 * MINUTE_MS
 
 
 def expired_at_the_end_of_the_day(self, held):

@@ -5,7 +5,7 @@ import datetime
 import random
 
 from model.base import Moment, Request
-from model.commands import CATEGORIES, PEOPLE
+from model.commands import CATEGORIES
 from model.compare import moment
 from model.orders import Line, Order
 from model.ranking import WINDOWS
@@ -96,7 +96,7 @@ class Seen:
     # ---- everything ----
 
     def compare(self):
-        for user in PEOPLE:
+        for user in self.run.commands.people:
             self.get(f"/api/users/{user}")
             self.get("/api/cart", userId=user)
             self.get(f"/api/users/{user}/coupons")  # what was reserved has an id by now: it is learnt here
