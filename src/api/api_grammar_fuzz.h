@@ -239,8 +239,18 @@ static inline void put_query(struct maker *m, const struct json_type *type)
                                        "limit=",    "limit=0",    "limit=101", "limit=%31",
                                        "cursor=c-", "cursor=c-0", "cursor=x",  "cursor=c-%",
                                        "status=no", "%zz=1",      "a=b=c" };
-    static const char *const cursors[] = { "c-1", "c-2", "c-a", "c-7ffffffffffffffe",
-                                           "c-8000000000000000" };
+    static const char *const cursors[] = { "c-1",
+                                           "c-2",
+                                           "c-a",
+                                           "c-7ffffffffffffffe",
+                                           "c-8000000000000000",
+                                           "i-0-2",
+                                           "p-64-1",
+                                           "d-64-3",
+                                           "n-1-1",
+                                           "r-0-1",
+                                           "u-0-2",
+                                           "odd" };
     unsigned count = 0;
 
     put(m, "?");
