@@ -5,7 +5,6 @@
 #include <stddef.h>
 
 #include <cmocka.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -34,9 +33,7 @@ static int64_t day_of(const char *date)
 {
     struct tm utc = { 0 };
 
-    assert_int_equal(sscanf(date, "%d-%d-%d", &utc.tm_year, &utc.tm_mon, &utc.tm_mday), 3);
-    utc.tm_year -= 1900;
-    utc.tm_mon -= 1;
+    assert_non_null(strptime(date, "%Y-%m-%d", &utc));
     return (int64_t)timegm(&utc) / DAY_S;
 }
 

@@ -14,7 +14,7 @@
 #include "ranking/ranking_memory_internal.h"
 
 enum {
-    PUT_AT_ONCE = 32,   /* sums under one lock */
+    PUT_AT_ONCE = 8,    /* sums under one lock */
     TRIM_PER_PUT = 4,   /* products */
     BREATHS_MAX = 1000, /* then it is our turn again */
     AT_ONCE_MAX = 512,

@@ -26,6 +26,11 @@ struct sum_list {
     size_t count, cap;
 };
 
+static void list_fini(struct sum_list *list)
+{
+    list->sums = mem_free(list->sums);
+}
+
 static enum err list_reserve(struct sum_list *list, size_t more)
 {
     size_t cap = MAX(list->cap * 2, list->count + more);
@@ -63,6 +68,7 @@ static void scan_some(struct scan *scan, const struct memory_ranking *memory,
 {
     size_t end = MIN(scan->at + memory->scan_at_once, scan->end);
 
+    ASSERT(list->sums);
     for (; scan->at < end; scan->at++) {
         struct ranking_product *product =
             scan->members ? scan->members[scan->at] : ranking_sums_at(memory->sums, scan->at);
@@ -98,7 +104,7 @@ struct board *memory_board_free(struct board *board)
 
 enum err memory_board_make_now(struct memory_ranking *memory, struct board *board)
 {
-    struct sum_list list = { 0 };
+    CLEANUP(list_fini) struct sum_list list = { 0 };
     struct scan scan;
     enum err e = scan_begin(&scan, memory, board, 0);
 
@@ -110,7 +116,6 @@ enum err memory_board_make_now(struct memory_ranking *memory, struct board *boar
     if (e == ERR_OK)
         e = load(&board->tree, &list);
     mem_free(scan.members);
-    mem_free(list.sums);
     return e;
 }
 
@@ -184,15 +189,14 @@ static enum err catch_up(struct memory_ranking *memory, struct board *board)
 
 static enum err make(struct memory_ranking *memory, struct board *board)
 {
-    CLEANUP(mem_freep) struct sales_sum *sums = NULL;
-    struct sum_list list = { 0 };
+    CLEANUP(list_fini) struct sum_list list = { 0 };
     enum err e = collect(memory, board, &list);
 
-    sums = list.sums;
     if (e != ERR_OK || gone(board))
         return e;
     unlock_for_work(memory);
     e = load(&board->tree, &list);
+    list_fini(&list); /* not under the lock: it is big */
     memory_lock(memory);
     if (e != ERR_OK || gone(board))
         return e;
