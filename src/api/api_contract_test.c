@@ -57,6 +57,7 @@ static const struct scene scenes[] = {
     }
     PRODUCT_SCENES,
     CART_SCENES,
+    RANKING_SCENES,
     TAKE_SCENES("issue", "10", "11"),
     TAKE_SCENES("reserve", "20", "21"),
     { WELL, "GET", "/api/coupons/1", NULL, PROBLEM_COUNT },

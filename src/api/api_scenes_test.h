@@ -75,4 +75,16 @@ enum { FULL_CART_USER = 1999, FULL_CART = 100000 };
     { NO_ROOM, "DELETE", "/api/cart/items", CART_BODY("10", "3"), PROBLEM_OVERLOADED }, \
     { WELL, "DELETE", "/api/cart/items", CART_BODY("10", "3"), PROBLEM_COUNT }, \
     { WELL, "DELETE", "/api/cart/items", CART_BODY("10", "3"), PROBLEM_CART_ITEM_NOT_FOUND }
+
+/* What is sold is still shown while stores are away, but not what cannot say that they are. An
+ * answer is kept for a moment: those without a store come first. */
+#define RANKING_SCENES \
+    { NO_LEDGER, "GET", "/api/products/ranking/top", NULL, PROBLEM_COUNT }, \
+    { WELL, "GET", "/api/products/ranking/top?window=weekly", NULL, PROBLEM_COUNT }, \
+    { WELL, "GET", "/api/products/ranking/top?date=tomorrow", NULL, PROBLEM_INVALID_INPUT }, \
+    { NO_LEDGER, "GET", "/api/products/top", NULL, PROBLEM_STORE_UNAVAILABLE }, \
+    { WELL, "GET", "/api/products/top", NULL, PROBLEM_COUNT }, \
+    { NO_LEDGER, "GET", "/api/products/ranking/product/999999", NULL, PROBLEM_STORE_UNAVAILABLE }, \
+    { WELL, "GET", "/api/products/ranking/product/999999", NULL, PROBLEM_PRODUCT_NOT_FOUND }, \
+    { WELL, "GET", "/api/products/ranking/product/1", NULL, PROBLEM_COUNT }
 /* clang-format on */
