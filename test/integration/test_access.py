@@ -202,6 +202,58 @@ def test_secret_changes(prod, tmp_path):
     assert ask(server, old).status == 401
 
 
+# ---- what belongs to somebody ----
+
+
+def test_what_is_anothers(prod):
+    """Orders, carts, coupons: looked at in the object, not only in the path."""
+    server = with_users(prod(auth__secret=KEY))
+    mine, yours = token(SECRET, "HS256", claims(7)), token(SECRET, "HS256", claims(8))
+    admin = token(SECRET, "HS256", claims(8, role="admin"))
+    product = {"productId": 1, "name": "only 7 knows", "price": 0, "stock": 10}
+    coupon = {"couponId": 5, "name": "n", "discountRate": 1, "totalQuantity": 9, "endsAt": "2099-01-01T00:00:00Z"}
+    assert ask(server, admin, "/api/admin/products", "POST", product).status == 201
+    assert ask(server, admin, "/api/admin/coupons", "POST", coupon).status == 201
+
+    def order(user, **more):
+        return {"userId": user, "items": [{"productId": 1, "quantity": 1}], "idempotencyKey": "k", **more}
+
+    made = ask(server, mine, "/api/orders", "POST", order(7))
+    assert made.status == 201, made
+    number, path = made.json["orderNumber"], f"/api/orders/{made.json['orderId']}"
+    keyed = {"userId": 7, "idempotencyKey": "p"}
+    assert ask(server, mine, "/api/cart/items", "POST", {"userId": 7, "productId": 1, "quantity": 2}).status == 201
+    assert ask(server, mine, "/api/coupons/5/issue", "POST", {"userId": 7}).status == 200
+    calls = [
+        ("GET", path, None),
+        ("GET", "/api/orders?userId=7", None),
+        ("GET", "/api/cart?userId=7", None),
+        ("GET", "/api/users/7/coupons", None),
+        ("POST", "/api/orders", order(7)),
+        ("POST", "/api/orders/complete", order(7)),
+        ("POST", path + "/payment", keyed),
+        ("POST", path + "/payment", {**keyed, "userId": 8}),
+        ("POST", path + "/cancel", keyed),
+        ("POST", path + "/cancel", {**keyed, "userId": 8}),
+        ("POST", "/api/cart/items", {"userId": 7, "productId": 1, "quantity": 1}),
+        ("PUT", "/api/cart/items", {"userId": 7, "productId": 1, "quantity": 9}),
+        ("DELETE", "/api/cart/items", {"userId": 7, "productId": 1}),
+        ("POST", "/api/coupons/5/issue", {"userId": 7}),
+        ("POST", "/api/coupons/5/reserve", {"userId": 7}),
+    ]
+    for method, where, body in calls:
+        for text, status in ((None, 401), (yours, 403), (admin, 403)):
+            answer = ask(server, text, where, method, body)
+            assert answer.status == status, (method, where, body, answer)
+            assert number not in answer.body.decode() and "only 7 knows" not in answer.body.decode()
+    for text in (mine, yours):
+        assert ask(server, text, "/api/orders/999999").status == 404
+    assert ask(server, mine, path).json == made.json
+    assert ask(server, mine, "/api/cart?userId=7").json["items"][0]["quantity"] == 2
+    assert ask(server, yours, "/api/orders", "POST", order(8, couponId=5)).error == "INVALID_COUPON"
+    assert ask(server, mine, path + "/payment", "POST", keyed).status == 200
+
+
 # ---- users of another system ----
 
 
