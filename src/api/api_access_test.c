@@ -382,6 +382,19 @@ static void test_order(void **state)
     }
 }
 
+static void test_two_tokens(void **state)
+{
+    char both[4000];
+
+    (void)state;
+    snprintf(both, sizeof both, "%s", credentials(OWN));
+    snprintf(both + strlen(both), sizeof both - strlen(both), "%s", credentials(ADMIN));
+    struct answer answer = whole_call("GET", "/api/users/7", both, NULL);
+    assert_problem(&answer, "UNAUTHENTICATED", "an owner's and an administrator's");
+    answer = whole_call("GET", "/api/coupons", both, NULL);
+    assert_problem(&answer, NULL, "where none is needed");
+}
+
 /* A charge by an administrator is the user's: the same key is a replay, whoever sends it. */
 static void test_key_belongs_to_the_user(void **state)
 {
@@ -433,6 +446,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_every_route_and_caller, open_with_order, close_it),
         cmocka_unit_test_setup_teardown(test_rows, open_prod, close_it),
         cmocka_unit_test_setup_teardown(test_order, open_without_gateway, close_it),
+        cmocka_unit_test_setup_teardown(test_two_tokens, open_prod, close_it),
         cmocka_unit_test_setup_teardown(test_key_belongs_to_the_user, open_without_gateway,
                                         close_it),
         cmocka_unit_test_setup_teardown(test_loopback, open_test, close_it),

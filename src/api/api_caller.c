@@ -3,11 +3,25 @@
 #include "api/api_policy.h"
 #include "base/clock.h"
 
+/* Two of them would be read by one program in this order, by another in that. */
+static bool is_given_twice(const struct http_request *request, struct str name)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < request->header_count; i++)
+        count += str_equal_nocase(request->headers[i].name, name);
+    return count > 1;
+}
+
 static bool authenticate(struct api_call *call)
 {
     struct api_loop *loop = call->loop;
     struct str field = http_request_header(call->http, STR("Authorization")), token;
 
+    if (is_given_twice(call->http, STR("Authorization"))) {
+        api_problem(call, PROBLEM_UNAUTHENTICATED, "Authorization is given twice");
+        return false;
+    }
     if (!field.ptr || !auth_bearer(field, &token)) {
         api_problem(call, PROBLEM_UNAUTHENTICATED, "send Authorization: Bearer with a token");
         return false;
