@@ -221,7 +221,7 @@ static void try_those_due(struct settler *settler)
     struct settlement *self;
 
     LIST_FOREACH (self, &settler->settlements, struct settlement, node) {
-        if (settler->loop->draining || settler->asking >= ASKING_MAX)
+        if (settler->asking >= ASKING_MAX)
             return;
         if (self->state == WAITING && self->due_ms <= now_ms)
             try_now(self);
@@ -245,7 +245,7 @@ static void attempts_read(struct ledger_read *read)
     struct shop *shop = settler->loop->shop;
 
     settler->reading = false;
-    if (read->err == ERR_OK) {
+    if (read->err == ERR_OK && !settler->loop->draining) {
         int64_t oldest_ms = read->attempt_count ? read->attempts[0].started_at_ms : 0;
         atomic_store_explicit(&shop->attempts_open, (int64_t)read->attempt_count,
                               memory_order_relaxed);
@@ -257,7 +257,7 @@ static void attempts_read(struct ledger_read *read)
                 add(settler, &read->attempts[i]);
     }
     arena_reset(&settler->arena);
-    if (settler->loop->gateway)
+    if (settler->loop->gateway && !settler->loop->draining)
         try_those_due(settler);
 }
 

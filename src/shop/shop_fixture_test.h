@@ -28,6 +28,8 @@ enum { COUPON = 7, HOUR_MS = 3600000, WAIT_MAX_MS = 120000 };
 static char dir[64];
 static struct config config;
 static struct ledger_sqlite_options ledger_options;
+static struct gateway *used_gateway; /* set before the shop begins; may be NULL */
+static unsigned (*used_render)(const struct ledger_command *command, struct buf *answer);
 static struct shop shop;
 static struct shop_loop here;
 static struct loop *loop;
@@ -101,7 +103,8 @@ static inline void shop_start(void)
     ledger_options.path = path;
     assert_ok(ledger_sqlite_open(&ledger_options, &ledger));
     assert_ok(gate_memory_open(&gate_options, &report, &gate));
-    assert_ok(shop_init(&shop, &config, ledger, gate, NULL, NULL));
+    assert_ok(shop_init(&shop, &config, ledger, gate, used_gateway, NULL));
+    shop.render_settled = used_render;
     assert_ok(shop_open(&shop, needs_no_gate, NULL, &holders));
     loop = loop_new();
     watch.run = look;
