@@ -446,7 +446,9 @@ class Commands:
             self.bad_order(someone, (self.dear, DEAR_QUANTITIES[-1]), couponId=999_999),
             Request("POST", f"/api/orders/{nothing}/payment", {"userId": nobody}, key=self.key()),
             Request("POST", f"/api/orders/{nothing}/cancel", {"userId": nobody}, key=self.key()),
-            Request("POST", f"/api/orders/{order_id}/payment", {"userId": self.rng.choice(self.people)}, key=self.key(True)),
+            Request(
+                "POST", f"/api/orders/{order_id}/payment", {"userId": self.rng.choice(self.people)}, key=self.key(True)
+            ),
             Request("POST", f"/api/orders/{order_id}/cancel", {"userId": self.rng.choice(self.people)}, key=self.key()),
         ]
         return self.rng.choice(pairs)

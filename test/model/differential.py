@@ -3,8 +3,9 @@
 """Random commands at a server and at the plain model: differential.py [--commands N] [--seed S] [--zone Z]
 
 Each answer's status, error and every member must be what the model says, and every --every commands
-the whole state, read in all ways there are, must be the model's. Prints the first difference with the
-commands before it. DOORBUSTER names the program. The same seed makes the same commands again.
+the whole state, read in all ways there are, must be the model's; after that the server is started
+again, every other time killed. Prints the first difference with the commands before it. DOORBUSTER
+names the program. The same seed makes the same commands again.
 """
 
 import argparse
@@ -50,6 +51,7 @@ class Differential:
             self.count += 1
             if self.count % every == 0:
                 self.seen.compare()
+                self.target.restart()
         self.seen.compare()
         self.target.finish(self)
 
@@ -104,7 +106,9 @@ def main():
     parser.add_argument("--commands", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=time.time_ns() % 10**9)
     parser.add_argument("--zone", default="Asia/Seoul")
-    parser.add_argument("--every", type=int, default=2500, help="commands between comparisons of everything")
+    parser.add_argument(
+        "--every", type=int, default=2500, help="commands between comparisons of everything, and restarts"
+    )
     args = parser.parse_args()
     print(f"seed {args.seed}", flush=True)
     started = time.monotonic()

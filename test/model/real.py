@@ -28,7 +28,7 @@ class Real:
         self.directory = tempfile.TemporaryDirectory(prefix="doorbuster-model-", dir=SHM if SHM.is_dir() else None)
         self.server = Server(self.directory.name, log__level="warn", shop__time_zone=time_zone, **settings)
         self.server.start()
-        self.offset_ms, self.next_edge, self.latest = 0, None, 0
+        self.offset_ms, self.next_edge, self.latest, self.restarts = 0, None, 0, 0
 
     def close(self):
         self.server.close()
@@ -70,6 +70,15 @@ class Real:
     def paid_at(self, order_id):
         """Of the orders of the load-test data set: no answer says it."""
         return self.server.sql("SELECT paid_at FROM orders WHERE order_id = ?", order_id)[0][0]
+
+    def restart(self):
+        """It forgets nothing, whether it is stopped or killed."""
+        self.restarts += 1
+        if self.restarts % 2:
+            self.server.kill9()
+        else:
+            self.server.stop()
+        self.server.start()
 
     def finish(self, run):
         """Every drop proves right, and the file agrees."""
