@@ -2,13 +2,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compare what a k6 script counted with what the database holds.
 
-usage: check.py RESULT.json SHOP.DB TOLD
+usage: check.py RESULT.json SHOP.DB TOLD             of a drop: the winners' list
+       check.py RESULT.json SHOP.DB BEFORE.DB TOP    of the shop: a copy from before, the ranking at the end
 """
 
 import json
 import pathlib
 import sqlite3
 import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "test"))
+from support import invariants  # noqa: E402
+
+# What is new since the copy, as the scripts count it.
+COUNTED = {
+    "ordered": "SELECT count(*) FROM orders WHERE order_id NOT IN (SELECT order_id FROM before.orders)",
+    "paid": """SELECT count(*) FROM orders WHERE paid_at IS NOT NULL
+                  AND order_id NOT IN (SELECT order_id FROM before.orders)""",
+    "refunded": """SELECT count(*) FROM orders WHERE status = 2
+                      AND order_id NOT IN (SELECT order_id FROM before.orders)""",
+    "charged": "SELECT count(*) FROM charges",
+    "charged_won": "SELECT coalesce(sum(amount), 0) FROM charges",
+}
 
 
 def differences(result, rows, told):
@@ -28,15 +43,35 @@ def differences(result, rows, told):
         yield f"{outcomes} outcomes of {result['iterations']} iterations"
 
 
-def main():
-    result = json.loads(pathlib.Path(sys.argv[1]).read_text())
-    db = sqlite3.connect(f"file:{sys.argv[2]}?mode=ro", uri=True)
+def check_drop(result, store, told_path):
+    db = sqlite3.connect(f"file:{store}?mode=ro", uri=True)
     rows = db.execute("SELECT slot, user_id, user_coupon_id FROM user_coupons WHERE coupon_id = ?",
                       (result["couponId"],)).fetchall()
     told = {(int(user), int(number)) for _, user, number in
-            (line.split() for line in pathlib.Path(sys.argv[3]).read_text().splitlines())}
-    found = list(differences(result, rows, told))
-    print(f"database: {len(rows)} rows of coupon {result['couponId']}: " + ("; ".join(found) or "as counted"))
+            (line.split() for line in pathlib.Path(told_path).read_text().splitlines())}
+    return f"{len(rows)} rows of coupon {result['couponId']}", list(differences(result, rows, told))
+
+
+def check_shop(result, store, before, top):
+    found = [f"{name}: {rows}" for name, rows in invariants.broken(store, before).items()]
+    db = invariants.connect(store, before)
+    for name, sql in COUNTED.items():
+        (count,) = db.execute(sql).fetchone()
+        if count != result[name]:
+            found.append(f"{name}: {count}, counted {result[name]}")
+    db.close()
+    ranking = json.loads(pathlib.Path(top).read_text())["rankings"]
+    if [(row["productId"], row["salesCount"]) for row in ranking] != (invariants.board(store) if ranking else []):
+        found.append(f"the ranking {ranking} is not what was paid")
+    if result["paid"] > result["refunded"] and not ranking:
+        found.append("the ranking is empty")
+    return f"{result['ordered']} orders, {result['paid']} paid, {result['charged']} charges", found
+
+
+def main():
+    result = json.loads(pathlib.Path(sys.argv[1]).read_text())
+    what, found = (check_drop if "couponId" in result else check_shop)(result, *sys.argv[2:])
+    print(f"database: {what}: " + ("; ".join(found) or "as counted"))
     sys.exit(bool(found))
 
 

@@ -128,7 +128,7 @@ function times(metrics) {
     });
 }
 
-function crossed(metrics) {
+export function crossed(metrics) {
   return Object.entries(metrics).flatMap(([name, metric]) =>
     Object.entries(metric.thresholds || {})
       .filter(([, threshold]) => !threshold.ok)

@@ -2,14 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # The k6 scripts, each against a fresh server of its own, and what they leave in the database.
 #
-#     loadtest/run.sh [short|full] [SCRIPT…]      SCRIPT: a name, or NAME:WAY with reserve, issue or mixed
+#     loadtest/run.sh [short|full] [SCRIPT…]      SCRIPT: a name, or NAME:WAY (the script says which)
 #
-# Each run counts as three: its thresholds, the proof with the list of who was told what, and the rows
-# in the database. Two more are runs with something planted, which must be seen to fail.
+# Each run of a drop counts as three: its thresholds, the proof with the list of who was told what, and
+# the rows in the database; each run of the shop as two: its thresholds, and rows and ranking. Three more
+# are runs with something planted, which must be seen to fail.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 here=$root/loadtest
+invariants=$root/test/support/invariants.py
 program=${DOORBUSTER:-$root/build/doorbuster}
 export PATH=$root/.tools/bin:$PATH
 
@@ -19,10 +21,14 @@ short | full) form=$1 && shift ;;
 esac
 scripts=("$@")
 if [ ${#scripts[@]} -eq 0 ] && [ "$form" = short ]; then
-    scripts=(extremeConcurrency extremeConcurrency:mixed sequentialIssue rampUpTest arrivalRate)
+    scripts=(extremeConcurrency extremeConcurrency:mixed sequentialIssue rampUpTest arrivalRate
+        rankingUnderOrders cartReadYourWrites charge:one charge:many orderPayment:one orderPayment:many
+        idempotentReplays allRoutesRamp)
 elif [ ${#scripts[@]} -eq 0 ]; then
     scripts=(extremeConcurrency extremeConcurrency:issue extremeConcurrency:mixed sequentialIssue
-        rampUpTest rampUpTest:mixed arrivalRate arrivalRate:issue arrivalRate:mixed)
+        rampUpTest rampUpTest:mixed arrivalRate arrivalRate:issue arrivalRate:mixed
+        rankingUnderOrders cartReadYourWrites charge:one charge:many orderPayment:one orderPayment:many
+        idempotentReplays allRoutesRamp)
 fi
 
 command -v k6 >/dev/null || {
@@ -53,13 +59,13 @@ end() {
 trap end EXIT
 trap 'exit 130' INT TERM
 
-# A fresh server with the load-test data in $dir; sets BASE_URL.
+# A fresh server with the load-test data in $dir and flags $@; sets BASE_URL.
 start_server() {
     local line _
     rm -rf "$dir"
     mkdir "$dir"
     : >"$dir/out"
-    "$program" serve --profile test --data "$dir/data" --listen 127.0.0.1:0 >"$dir/out" 2>"$dir/log" &
+    "$program" serve --profile test --data "$dir/data" --listen 127.0.0.1:0 "$@" >"$dir/out" 2>"$dir/log" &
     server=$!
     for _ in {1..200}; do
         read -r line <"$dir/out" && break
@@ -116,7 +122,43 @@ wait_until_stored() {
     done
 }
 
-run_script() {
+# A payment takes as long as a gateway would.
+run_shop() {
+    local label=$1 status=0
+    start_server --set payment.mock_latency=5ms
+    "$invariants" copy "$dir/data/shop.db" "$dir/before.db"
+    run_k6 || status=$?
+    count "$label: thresholds" $status
+    head -5 "$dir/console" >&2 2>/dev/null || true
+    if [ ! -s "$dir/result" ]; then
+        count "$label: it wrote no result" 1
+        stop_server
+        return
+    fi
+    curl -sS --max-time 10 -o "$dir/top" "$BASE_URL/api/products/ranking/top?limit=100"
+    stop_server
+    status=0
+    check_shop || status=$?
+    count "$label: database" $status
+}
+
+check_shop() {
+    "$here/check.py" "$dir/result" "$dir/data/shop.db" "$dir/before.db" "$dir/top"
+}
+
+# One sale is taken away behind the server's back: that must be seen.
+run_planted_shop() {
+    local status=0 planted=1
+    python3 -c 'import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+db.execute("UPDATE sales SET units = units - 1 WHERE day = (SELECT max(day) FROM sales)")
+db.commit()' "$dir/data/shop.db"
+    check_shop >"$dir/check" || status=$?
+    if [ $status -eq 1 ] && grep -q 'each paid order is counted once' "$dir/check"; then planted=0; else cat "$dir/check"; fi
+    count "planted: a lost sale was not seen" $planted
+}
+
+run_drop() {
     local label=$1 status=0 coupon
     start_server
     run_k6 || status=$?
@@ -169,9 +211,10 @@ for script in "${scripts[@]}"; do
         exit 2
     }
     dir=$scratch/$name${way:+-$way}
-    run_script "$script"
+    if grep -q "from './shop.js'" "$here/$name.js"; then run_shop "$script"; else run_drop "$script"; fi
 done
 if [ $# -eq 0 ]; then
+    run_planted_shop
     name=extremeConcurrency way='' dir=$scratch/planted
     run_planted
 fi
