@@ -11,12 +11,6 @@
 #include "base/log.h"
 #include "ledger/ledger_sqlite_sales.h"
 
-static sqlite3 *db_close(sqlite3 *db)
-{
-    return sqlite_db_close(db);
-}
-DEFINE_CLEANUP(sqlite3, db_close)
-
 /* ---- storing, on the writer's thread ---- */
 
 static void render(struct buf *out, const struct ledger_board *board)

@@ -32,9 +32,12 @@ struct ranking_last *ranking_last_free(struct ranking_last *last)
 
 static bool same_board(const struct kept *kept, const struct ranking_top *top)
 {
+    bool has_category = top->category.ptr != NULL;
+
     return kept->used && kept->window == top->window && kept->day == top->day &&
-           kept->has_category == (top->category.ptr != NULL) &&
-           str_equal((struct str){ kept->category, kept->category_len }, top->category);
+           kept->has_category == has_category &&
+           (!has_category ||
+            str_equal((struct str){ kept->category, kept->category_len }, top->category));
 }
 
 /* The same question's, else the one that was asked least recently. */
@@ -72,7 +75,7 @@ void ranking_last_put(struct ranking_last *last, const struct ranking_top *top)
                            .category_len = top->category.len,
                            .sums = sums,
                            .count = top->count };
-    if (top->category.len)
+    if (top->category.ptr && top->category.len)
         memcpy(kept->category, top->category.ptr, top->category.len);
 }
 
