@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "api/api_route.h"
-#include "api/ranking_stream.h"
 #include "api/orders.h"
+#include "api/ranking_stream.h"
 #include "base/clock.h"
 #include "gate/gate_memory.h"
 #include "http/http_fixture_test.h"

@@ -201,10 +201,11 @@ static enum err prod_is_configured(const struct config *config, struct config_er
                       : "    # 32 bytes at least: openssl rand -hex 32 > /etc/doorbuster/secret\n"
                         "    # (or auth.public_key_file, or auth.jwks_file, where others sign)\n"
                         "    auth.secret_file = /etc/doorbuster/secret\n",
-                  gateway ? ""
-                          : "    # none: balances are charged by administrators; http: the shop's own\n"
-                            "    # gateway, with payment.http_url and payment.http_secret_file\n"
-                            "    payment.gateway = none\n");
+                  gateway
+                      ? ""
+                      : "    # none: balances are charged by administrators; http: the shop's own\n"
+                        "    # gateway, with payment.http_url and payment.http_secret_file\n"
+                        "    payment.gateway = none\n");
 }
 
 enum err store_may_serve(const struct store *store, const struct config *config,
