@@ -24,7 +24,7 @@ static const struct json_row order_body_rows[] = {
     JSON_INT64(order_body, user_id, "userId", INT64_MIN, INT64_MAX, "Who orders.", "4",
                JSON_REQUIRED),
     JSON_ARRAY(order_body, items, "items", order_item_body, 0, ITEMS_READ_MAX,
-               "1 to 100; those of one product are added up.", JSON_REQUIRED),
+               "1 to 100; those of one product are added up.", JSON_REQUIRED, JSON_TOLD_MIN(1)),
     JSON_INT64(order_body, coupon_id, "couponId", INT64_MIN, INT64_MAX,
                "A coupon that the user has: its couponId, not a userCouponId.", "1",
                JSON_NULLABLE(order_body, coupon_id)),

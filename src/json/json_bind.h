@@ -70,7 +70,7 @@ struct json_row {
     const struct json_type *type;  /* OBJECT, ARRAY */
     const struct json_name *names; /* ENUM */
     const char *about, *example;   /* for OpenAPI; the example is JSON without a string's quotes */
-    /* INT64: what the schema says instead of `min`, where less is refused by the shop's rules, with
+    /* INT64, ARRAY: what the schema says instead of `min`, where less is refused by the shop's rules, with
      * an error of its own; JSON_TOLD_MIN() */
     bool min_is_told;
     int64_t told_min;
@@ -137,7 +137,7 @@ void json_fingerprint_end(const struct json_fingerprint *print,
 #define JSON_NULLABLE_KEY(tag, member) \
     JSON_PRESENCE_(tag, member, JSON_FLAG_OPTIONAL | JSON_FLAG_NULLABLE | JSON_FLAG_UNPRINTED)
 
-/* After the last argument of JSON_INT64. */
+/* After the last argument of JSON_INT64 or JSON_ARRAY. */
 #define JSON_TOLD_MIN(min_) .min_is_told = true, .told_min = (min_)
 
 #define JSON_INT64(tag, member, name, min, max, about, example, ...) \

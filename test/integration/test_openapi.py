@@ -11,7 +11,10 @@ PUBLIC = {
     "/api/users/{userId}", "/api/users/{userId}/balance", "/api/users/{userId}/balance/charge",
     "/api/users/{userId}/coupons", "/api/admin/coupons", "/api/admin/coupons/{couponId}",
     "/api/admin/coupons/{couponId}/proof", "/api/admin/coupons/{couponId}/winners", "/api/admin/users",
-    "/api/admin/log", "/health/live", "/health/ready", "/actuator/health", "/metrics", "/actuator/prometheus", "/openapi.json",
+    "/api/admin/log", "/api/admin/products", "/api/admin/products/{productId}", "/api/products", "/api/products/top",
+    "/api/products/{productId}", "/api/products/ranking/top", "/api/products/ranking/product/{productId}",
+    "/api/products/ranking/stream", "/api/cart", "/api/cart/items", "/api/orders", "/api/orders/complete",
+    "/api/orders/{orderId}", "/api/orders/{orderId}/payment", "/api/orders/{orderId}/cancel", "/health/live", "/health/ready", "/actuator/health", "/metrics", "/actuator/prometheus", "/openapi.json",
 }  # fmt: skip
 
 

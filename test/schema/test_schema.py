@@ -12,6 +12,7 @@ import sys
 
 import pytest
 
+from support import invariants
 from support.program import KEY, run
 from support.server import Server
 
@@ -32,7 +33,8 @@ class Run:
         done = subprocess.run(
             [SCHEMATHESIS, "--config-file", config, "--no-color", "run", *where]
             + ["--report", "json", "--report-json-path", report, "--max-examples", str(examples), *words],
-            capture_output=True, text=True, timeout=240, check=False, cwd=tmp_path, env={**os.environ, **(env or {})},
+            capture_output=True, text=True, timeout=240, check=False, cwd=tmp_path,
+            env={**os.environ, "SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(CONFIG.parent), **(env or {})},
         )  # fmt: skip
         self.code, self.said = done.returncode, done.stdout + done.stderr
         assert report.exists(), self.said[-4000:]
@@ -56,6 +58,7 @@ def test_every_route(server, tmp_path):
     seen = Run(server, tmp_path, "--exclude-tag", TEST_ROUTES)
     seen.assert_clean()
     assert not seen.never_accepted()
+    assert not invariants.broken(server.data / "shop.db")
 
 
 def test_the_routes_of_profile_test(server, tmp_path):
