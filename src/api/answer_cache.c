@@ -162,8 +162,9 @@ static struct entry *entry_new(struct str path, struct str query, struct str bod
     entry->path_len = path.len;
     entry->query_len = query.ptr ? query.len + 1 : 0;
     entry->body_len = body.len;
-    memcpy(entry->bytes, path.ptr, path.len);
-    if (query.len)
+    if (path.len)
+        memcpy(entry->bytes, path.ptr, path.len);
+    if (entry->query_len > 1)
         memcpy(entry->bytes + path.len, query.ptr, query.len);
     if (body.len)
         memcpy(entry->bytes + path.len + query.len, body.ptr, body.len);

@@ -81,10 +81,11 @@ static bool take_hex(struct str *text, int64_t *ret_value)
         (text->ptr[1] == '0' && text->len > 2 && text->ptr[2] != '-'))
         return false;
     for (; i < text->len && text->ptr[i] != '-' && i <= HEX_DIGITS_MAX; i++) {
-        const char *digits = "0123456789abcdef", *at = memchr(digits, text->ptr[i], 16);
-        if (!at)
+        char c = text->ptr[i];
+        bool digit = c >= '0' && c <= '9';
+        if (!digit && (c < 'a' || c > 'f'))
             return false;
-        value = value << 4 | (uint64_t)(at - digits);
+        value = value << 4 | (uint64_t)(digit ? c - '0' : c - 'a' + 10);
     }
     if (i == 1 || value > INT64_MAX)
         return false;
@@ -234,9 +235,9 @@ static void list_popular(struct api_call *call)
     self->list.category = query->category_is == JSON_GIVEN ? query->category : STR_NONE;
     self->list.limit = query->limit_is == JSON_GIVEN ? query->limit : 100;
     if (query->cursor_is == JSON_GIVEN) {
-        self->list.unsold = query->cursor.len > 0 && query->cursor.ptr[0] == letter_unsold;
-        if (!cursor_parse(query->cursor, self->list.unsold ? letter_unsold : letter_ranked, &key,
-                          &self->list.after)) {
+        struct str cursor = query->cursor;
+        self->list.unsold = cursor_parse(cursor, letter_unsold, &key, &self->list.after);
+        if (!self->list.unsold && !cursor_parse(cursor, letter_ranked, &key, &self->list.after)) {
             refuse_cursor(call);
             return;
         }

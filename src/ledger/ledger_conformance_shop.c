@@ -364,20 +364,22 @@ static struct ledger_read cart_now(int64_t user_id)
     return read;
 }
 
-/* Products and quantities, newest line first, ended by 0. */
-static void expect_cart(int64_t user_id, const int64_t *lines)
+/* Products and quantities, newest line first. */
+static void expect_cart(int64_t user_id, const int64_t *lines, size_t count)
 {
     struct ledger_read read = cart_now(user_id);
 
     assert_true(read.found);
-    for (size_t i = 0; i < read.cart_count; i++) {
+    assert_int_equal(read.cart_count, count);
+    for (size_t i = 0; i < count; i++) {
         assert_int_equal(read.cart[i].product.product_id, lines[2 * i]);
         assert_int_equal(read.cart[i].quantity, lines[2 * i + 1]);
     }
-    assert_int_equal(lines[2 * read.cart_count], 0);
 }
 
-#define EXPECT_CART(user_id, ...) expect_cart(user_id, (const int64_t[]){ __VA_ARGS__, 0 })
+#define EXPECT_CART(user_id, ...)                          \
+    expect_cart(user_id, (const int64_t[]){ __VA_ARGS__ }, \
+                sizeof((const int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t) / 2)
 
 static void test_cart(void **state)
 {
