@@ -58,6 +58,9 @@ def shop(tmp_path_factory):
     before = invariants.copy(server.data / "shop.db", directory / "before.db")
     paid = everything(server)
     assert not invariants.broken(server.data / "shop.db", before)
+    top = server.get("/api/products/ranking/top?limit=100")
+    rows = [(row["productId"], row["salesCount"]) for row in top["rankings"]]
+    assert rows and rows == invariants.board(server.data / "shop.db", top["date"])
     server.stop()
     leave_open(server, paid)
     now = invariants.copy(server.data / "shop.db", directory / "now.db")

@@ -200,8 +200,9 @@ def check_ranking(server):
     """As the paid orders say, in the order in which the numbers were reached."""
 
     def same():
-        top = server.get("/api/products/ranking/top?limit=100")["rankings"]
-        return [(row["productId"], row["salesCount"]) for row in top] == invariants.board(server.data / "shop.db")
+        top = server.get("/api/products/ranking/top?limit=100")
+        rows = [(row["productId"], row["salesCount"]) for row in top["rankings"]]
+        return rows == invariants.board(server.data / "shop.db", top["date"])
 
     wait_for(same, 3, what="the ranking is what was paid")
 

@@ -10,6 +10,7 @@ usage: invariants.py copy SHOP.DB COPY
        invariants.py check SHOP.DB [COPY]
 """
 
+import datetime
 import sqlite3
 import sys
 
@@ -171,13 +172,12 @@ def broken(path, before=None, keyed=True, settled=True):
     return {name: rows for name, rows in found.items() if rows}
 
 
-def board(path, day=None):
-    """[(product, units)] of the paid orders of a day (default: the last one with any), best first."""
+def board(path, date):
+    """[(product, units)] of the orders that were paid on that day ("2026-03-06"), best first."""
     connection = connect(path)
     try:
-        if day is None:
-            (day,) = connection.execute("SELECT max(sold_day) FROM orders WHERE status = 1").fetchone()
-        return [tuple(row) for row in connection.execute(BOARD, (day,))]
+        day = datetime.date.fromisoformat(date) - datetime.date(1970, 1, 1)
+        return connection.execute(BOARD, (day.days,)).fetchall()
     finally:
         connection.close()
 
