@@ -238,9 +238,70 @@ static void test_disk_full_for_a_while(void **state)
     store_remove();
 }
 
+/* ---- who watches ---- */
+
+static struct told {
+    struct ledger_watch watch;
+    int committing, committed, given_up;
+} told;
+
+static void tell_committing(struct ledger_watch *watch, const struct ledger_changes *changes)
+{
+    CONTAINER_OF(watch, struct told, watch)->committing += (int)changes->product_count;
+}
+
+static void tell_committed(struct ledger_watch *watch, const struct ledger_changes *changes)
+{
+    CONTAINER_OF(watch, struct told, watch)->committed += (int)changes->product_count;
+}
+
+static void tell_given_up(struct ledger_watch *watch, const struct ledger_changes *changes)
+{
+    CONTAINER_OF(watch, struct told, watch)->given_up += (int)changes->product_count;
+}
+
+static enum err make_product(int64_t product_id)
+{
+    struct ledger_product product = { .product_id = product_id, .name = STR("n") };
+    struct ledger_command create = { .op = LEDGER_PRODUCT_CREATE,
+                                     .product_create = { .product = &product } };
+
+    run(&create);
+    return create.err;
+}
+
+/* What was begun is ended, unless nobody knows how it ended. */
+static void test_watch(void **state)
+{
+    (void)state;
+    store_make();
+    told = (struct told){ .watch = { .committing = tell_committing,
+                                     .committed = tell_committed,
+                                     .given_up = tell_given_up } };
+    ledger_watch_set(world.ledger, &told.watch);
+    for (int i = 1; i <= 5; i++) {
+        fault_arm(FAULT_FULL, 0, true);
+        assert_int_equal(make_product(i), ERR_UNAVAILABLE);
+        fault_disarm();
+        assert_int_equal(told.given_up, i);
+        assert_ok(make_product(i));
+        assert_int_equal(told.committed, i);
+        assert_int_equal(told.committing, 2 * i);
+    }
+    fault_arm(FAULT_SYNC, 0, true);
+    assert_int_equal(make_product(6), ERR_UNCERTAIN);
+    fault_disarm();
+    assert_int_equal(told.committing, 11);
+    assert_int_equal(told.committed, 5);
+    assert_int_equal(told.given_up, 5);
+    stop();
+    store_remove();
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_watch),
         cmocka_unit_test(test_every_write_and_sync),
         cmocka_unit_test(test_disk_full_for_a_while),
     };
