@@ -17,7 +17,15 @@ void admin_log(struct api_call *call)
 struct clock_call {
     struct api_call *call;
     struct shop_command command;
+    struct ranking_catch_up catch_up;
 };
+
+static void clock_caught_up(struct ranking_catch_up *up)
+{
+    struct clock_call *self = CONTAINER_OF(up, struct clock_call, catch_up);
+
+    api_answer(self->call, 200, &clock_answer_json, &(struct clock_answer){ clock_wall_ms() });
+}
 
 static void clock_done(struct shop_command *command)
 {
@@ -28,7 +36,8 @@ static void clock_done(struct shop_command *command)
         return;
     }
     clock_set_offset_ms(command->ledger.clock_set.offset_ms);
-    api_answer(self->call, 200, &clock_answer_json, &(struct clock_answer){ clock_wall_ms() });
+    self->catch_up.done = clock_caught_up;
+    ranking_catch_up(self->call->loop->shop, &self->catch_up);
 }
 
 void admin_test_clock(struct api_call *call)

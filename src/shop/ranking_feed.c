@@ -72,9 +72,14 @@ static bool copy_sale(void *context, const struct ledger_sale *sale)
     return true;
 }
 
-enum err ranking_feed_copy(struct shop *shop)
+static int64_t first_day_held(void)
 {
-    int64_t from_day = clock_day(clock_wall_ms()) - RANKING_DAYS_HELD;
+    return clock_day(clock_wall_ms()) - RANKING_DAYS_HELD;
+}
+
+static enum err copy_all(struct shop *shop)
+{
+    int64_t from_day = first_day_held();
     CLEANUP(mem_freep) struct copy *copy = mem_alloc(sizeof *copy);
 
     if (!copy)
@@ -87,6 +92,75 @@ enum err ranking_feed_copy(struct shop *shop)
     atomic_fetch_add_explicit(&shop->ranking_feed->copies, 1, memory_order_relaxed);
     LOG(LOG_INFO, "ranking copied", LOG_INT("sums", copy->rows));
     return ERR_OK;
+}
+
+enum err ranking_feed_copy(struct shop *shop)
+{
+    pthread_mutex_lock(&shop->ranking_feed->copying);
+    enum err e = copy_all(shop);
+    pthread_mutex_unlock(&shop->ranking_feed->copying);
+    return e;
+}
+
+bool ranking_feed_wants_copy(const struct shop *shop)
+{
+    if (!shop->ranking)
+        return false;
+    struct ranking_status status = ranking_status(shop->ranking);
+    return status.incomplete || status.from_day > first_day_held();
+}
+
+struct ranking_feed *ranking_feed_new(void)
+{
+    struct ranking_feed *feed = mem_alloc(sizeof *feed);
+
+    if (feed)
+        pthread_mutex_init(&feed->copying, NULL);
+    return feed;
+}
+
+struct ranking_feed *ranking_feed_free(struct ranking_feed *feed)
+{
+    if (feed)
+        pthread_mutex_destroy(&feed->copying);
+    return mem_free(feed);
+}
+
+/* ---- the clock was moved ---- */
+
+static void catch_up_work(struct loop_work *work)
+{
+    struct ranking_catch_up *up = CONTAINER_OF(work, struct ranking_catch_up, work);
+
+    err_ignore(ranking_feed_copy(up->loop->shop), "the first loop does it again");
+}
+
+static void catch_up_end(struct ranking_catch_up *up)
+{
+    up->loop->desk.reads--;
+    up->done(up);
+}
+
+static void catch_up_done(struct loop_work *work)
+{
+    catch_up_end(CONTAINER_OF(work, struct ranking_catch_up, work));
+}
+
+static void caught_up(struct loop_task *task)
+{
+    catch_up_end(CONTAINER_OF(task, struct ranking_catch_up, task));
+}
+
+void ranking_catch_up(struct shop_loop *loop, struct ranking_catch_up *up)
+{
+    loop->desk.reads++;
+    up->loop = loop;
+    up->work.work = catch_up_work;
+    up->work.done = catch_up_done;
+    if (ranking_feed_wants_copy(loop->shop) && loop_work_start(loop->loop, &up->work) == ERR_OK)
+        return;
+    up->task.run = caught_up;
+    loop_post(loop->loop, &up->task);
 }
 
 struct ranking_numbers ranking_numbers(const struct shop *shop)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What the parts of the ranking's use cases share. */
 #pragma once
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "metrics/metrics.h"
@@ -29,10 +30,14 @@ bool ranking_last_find(const struct ranking_last *last, int64_t after_ms, struct
 /* ---- of the server ---- */
 
 struct ranking_feed {
+    pthread_mutex_t copying; /* one copy at a time */
     _Atomic uint64_t answers[RANKING_ORIGIN_N], last_good, copies, boards_written, backup_failures;
     _Atomic int64_t backup_at_ms;
     _Atomic bool backup_fault;
 };
+
+struct ranking_feed *ranking_feed_new(void) MUST_CHECK;
+struct ranking_feed *ranking_feed_free(struct ranking_feed *feed);
 
 /* How many days before today the primary holds: the month before this one, too. */
 enum { RANKING_DAYS_HELD = 62 };
@@ -40,6 +45,8 @@ enum { RANKING_DAYS_HELD = 62 };
 /* A full copy of the sums into the primary; blocks. ERR_UNAVAILABLE, ERR_NOMEM: once more, later.
  */
 enum err ranking_feed_copy(struct shop *shop) MUST_CHECK;
+/* Has the primary lost something, or does it hold too little? Then it is to be copied. */
+bool ranking_feed_wants_copy(const struct shop *shop);
 /* What a commit changed, on the ledger's thread. */
 void ranking_feed_committed(struct shop *shop, const struct ledger_changes *changes);
 

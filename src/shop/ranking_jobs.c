@@ -38,10 +38,9 @@ static void copy_done(struct loop_work *work)
 static void copy_if_wanted(struct ranking_jobs *jobs)
 {
     struct loop *loop = jobs->loop->loop;
-    struct ranking *ranking = jobs->loop->shop->ranking;
 
-    if (jobs->copying || !ranking || !ranking_status(ranking).incomplete ||
-        loop_now_ms(loop) < jobs->next_copy_ms)
+    if (jobs->copying || loop_now_ms(loop) < jobs->next_copy_ms ||
+        !ranking_feed_wants_copy(jobs->loop->shop))
         return;
     jobs->copy.work = copy_work;
     jobs->copy.done = copy_done;

@@ -17,7 +17,7 @@ enum err shop_init(struct shop *shop, const struct config *config, struct ledger
     shop->catalog = catalog_new();
     shop->turns = shop_turns_new();
     shop->changes = mem_alloc(sizeof *shop->changes);
-    shop->ranking_feed = mem_alloc(sizeof *shop->ranking_feed);
+    shop->ranking_feed = ranking_feed_new();
     if (!shop->catalog || !shop->turns || !shop->changes || !shop->ranking_feed) {
         shop_fini(shop);
         return ERR_NOMEM;
@@ -33,7 +33,7 @@ void shop_fini(struct shop *shop)
     if (shop->ledger)
         ledger_watch_set(shop->ledger, NULL);
     shop->changes = mem_free(shop->changes);
-    shop->ranking_feed = mem_free(shop->ranking_feed);
+    shop->ranking_feed = ranking_feed_free(shop->ranking_feed);
 }
 
 /* ---- opening ---- */
@@ -68,8 +68,9 @@ enum err shop_open(struct shop *shop, bool (*needs_gate)(void *context, int64_t 
     int64_t now_ms = clock_wall_ms();
 
     *ret_holders = 0;
-    if (shop->ranking)
-        TRY(ranking_feed_copy(shop));
+    /* Nothing is sold or refused for want of a ranking: the first loop copies it again. */
+    if (shop->ranking && ranking_feed_copy(shop) != ERR_OK)
+        LOG(LOG_WARN, "ranking not copied at start");
     TRY(ledger_scan_coupons(shop->ledger, catalog_add, shop));
     /* Opening replaces coupons, and so lists, which do not live for ever: take the list anew. */
     for (size_t i = 0; i < catalog_list(shop->catalog)->count; i++) {

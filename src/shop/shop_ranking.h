@@ -89,6 +89,18 @@ struct ranking_place {
 };
 void ranking_place(struct shop_loop *loop, struct ranking_place *place);
 
+/* ---- profile test: the clock was moved, and with it the days that are held ---- */
+
+struct ranking_catch_up {
+    void (*done)(struct ranking_catch_up *up);
+
+    /* private */
+    struct shop_loop *loop;
+    struct loop_work work;
+    struct loop_task task;
+};
+void ranking_catch_up(struct shop_loop *loop, struct ranking_catch_up *up);
+
 /* ---- state, for metrics; any thread ---- */
 
 struct ranking_numbers {

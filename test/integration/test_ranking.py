@@ -265,6 +265,19 @@ def test_days_long_ago(serve):
     assert [r["productId"] for r in place["neighbours"]] == [101]
 
 
+def test_the_clock_goes_back(shop):
+    """What is held goes with it, at once."""
+    shop.products(100, 2)
+    day = shop.today()
+    shop.sell(100)
+    shop.clock(day + datetime.timedelta(days=400))
+    shop.sell(101)
+    shop.clock(day)
+    shop.expect(day)
+    shop.sell(101)
+    shop.expect(day)
+
+
 # ---- categories, places, the three days ----
 
 
