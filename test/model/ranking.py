@@ -9,6 +9,7 @@ from model.coupons import Coupons
 
 WINDOWS = ("daily", "weekly", "monthly", "rolling")
 DAY = datetime.timedelta(days=1)
+HELD_DAYS = 60  # what is older comes from the backup, and previousRank does not say how old that is
 TOP_MAX, TOP_DAYS, TOP_LIMIT_DEFAULT, AROUND_MAX = 5, 3, 10, 10
 
 
@@ -166,13 +167,16 @@ class Ranking(Coupons):
             shown = range(max(at - around, 0), min(at + around + 1, len(rows)))
             neighbours = [self.ranked(i + 1, rows[i]) for i in shown if i != at]
         was = self.place(before, product_id)
+        previous = None if was is None else was + 1
+        if self.days(window, self.step_back(window, date))[0] < self.today() - HELD_DAYS * DAY:
+            previous = self.choose.anything("previousRank")
         return 200, self.as_of(
             {
                 "productId": product_id,
                 "date": str(date),
                 "rank": -1 if at is None else at + 1,
                 "salesCount": 0 if at is None else rows[at].units,
-                "previousRank": None if was is None else was + 1,
+                "previousRank": previous,
                 "neighbours": neighbours,
             }
         )
