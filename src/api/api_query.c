@@ -87,8 +87,10 @@ static enum err form_decode(struct arena *arena, struct str raw, struct str *ret
         char *spaced = arena_alloc(arena, raw.len);
         if (!spaced)
             return ERR_NOMEM;
+        memcpy(spaced, raw.ptr, raw.len);
         for (size_t i = 0; i < raw.len; i++)
-            spaced[i] = raw.ptr[i] == '+' ? ' ' : raw.ptr[i];
+            if (spaced[i] == '+')
+                spaced[i] = ' ';
         raw.ptr = spaced;
     }
     return http_percent_decode(arena, raw, ret_text);

@@ -192,8 +192,8 @@ struct ledger_attempt_settle {
     struct ledger_order_result result;
 };
 
-/* A past order, as it was, imported in the order of payment. No effect on stock or balance; the sums
- * of what was sold take it. */
+/* A past order, as it was, imported in the order of payment. No effect on stock or balance; the
+ * sums of what was sold take it. */
 struct ledger_order_import {
     struct ledger_order *order; /* order_id 0: the next; names and prices as given */
 

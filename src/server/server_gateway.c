@@ -96,7 +96,7 @@ static enum err open_http(const struct config *config, struct gateway **ret_gate
 /* By opening it, and letting go of it. */
 enum err server_gateway_may_serve(const struct config *config, struct config_error *ret_error)
 {
-    struct gateway *gateway;
+    struct gateway *gateway = NULL;
 
     if (config->payment_gateway != CONFIG_GATEWAY_HTTP)
         return ERR_OK;

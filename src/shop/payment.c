@@ -118,8 +118,9 @@ static void wait_a_little(struct payment_flow *flow, void (*wake)(struct payment
                           enum payment_outcome outcome)
 {
     static const uint64_t waits_ms[] = { 5, 10, 20, 40, 50 };
-    size_t i = MIN(flow->waits++, ARRAY_COUNT(waits_ms) - 1);
+    size_t i = MIN(flow->waits, ARRAY_COUNT(waits_ms) - 1);
 
+    flow->waits++;
     flow->at_deadline = outcome;
     flow->wake = wake;
     if (!flow->payment || flow->loop->draining || timer_set(flow, waits_ms[i]) != ERR_OK)

@@ -43,7 +43,8 @@ static struct entry *entry_of(const char *key)
         if (strcmp(books.entries[i].key, key) == 0)
             return &books.entries[i];
     assert_true(books.entry_count < ENTRIES_MAX);
-    strcpy(books.entries[books.entry_count].key, key);
+    struct entry *entry = &books.entries[books.entry_count];
+    snprintf(entry->key, sizeof entry->key, "%s", key);
     return &books.entries[books.entry_count++];
 }
 

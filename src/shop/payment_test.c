@@ -374,7 +374,7 @@ static void asked_before(enum gateway_op op, const char *key)
 {
     struct gateway_call call = { .op = op, .amount = 2 * PRICE };
 
-    strcpy(call.key, key);
+    snprintf(call.key, sizeof call.key, "%s", key);
     book(&call, false);
 }
 
