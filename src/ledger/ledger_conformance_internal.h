@@ -35,6 +35,10 @@ struct ledger_command conf_create(struct coupon *coupon, int64_t coupon_id, int6
 struct ledger_command conf_change(struct coupon *coupon, int64_t quantity); /* of COUPON */
 void conf_coupon(int64_t quantity);                                         /* makes COUPON */
 void conf_user(int64_t user_id, int64_t balance);
+/* Its product is `product`, kept until done. */
+struct ledger_command conf_create_product_of(struct ledger_product *product, int64_t product_id,
+                                             const char *category, int64_t price, int64_t stock);
+void conf_create_product(int64_t product_id, const char *category, int64_t price, int64_t stock);
 /* COUPON as it is now, and its rows into `rows` (may be NULL). */
 size_t conf_scan(struct coupon *ret_coupon, struct ledger_held *rows, size_t max);
 /* Rows and witness agree, and nothing is above the quantity. Returns the rows. */
@@ -43,6 +47,7 @@ size_t conf_check(void);
 int ledger_conformance_order(void);
 int ledger_conformance_charges(void);
 int ledger_conformance_shop(void);
+int ledger_conformance_cart(void);
 int ledger_conformance_reads(void);
 int ledger_conformance_sales(void);
 int ledger_conformance_orders(void);

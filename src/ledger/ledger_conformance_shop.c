@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Products, carts, and what is told about commits. */
+/* Products, and what is told about commits. */
 #include "base/clock.h"
 #include "ledger/ledger_conformance_internal.h"
 
@@ -19,8 +19,8 @@ static int teardown(void **state)
 
 /* ---- products ---- */
 
-static struct ledger_command create_of(struct ledger_product *product, int64_t product_id,
-                                       const char *category, int64_t price, int64_t stock)
+struct ledger_command conf_create_product_of(struct ledger_product *product, int64_t product_id,
+                                             const char *category, int64_t price, int64_t stock)
 {
     *product = (struct ledger_product){ .product_id = product_id,
                                         .name = STR("이름"),
@@ -31,10 +31,11 @@ static struct ledger_command create_of(struct ledger_product *product, int64_t p
                                     .product_create = { .product = product } };
 }
 
-static void make(int64_t product_id, const char *category, int64_t price, int64_t stock)
+void conf_create_product(int64_t product_id, const char *category, int64_t price, int64_t stock)
 {
     struct ledger_product product;
-    struct ledger_command command = create_of(&product, product_id, category, price, stock);
+    struct ledger_command command =
+        conf_create_product_of(&product, product_id, category, price, stock);
 
     conf_run(&command, 1);
     assert_ok(command.err);
@@ -87,10 +88,10 @@ static int64_t count_of(const char *category)
 static void test_product(void **state)
 {
     struct ledger_product product;
-    struct ledger_command again = create_of(&product, 5, NULL, 1, 1);
+    struct ledger_command again = conf_create_product_of(&product, 5, NULL, 1, 1);
 
     (void)state;
-    make(5, "도서", 1000, 7);
+    conf_create_product(5, "도서", 1000, 7);
     product = product_now(5);
     assert_int_equal(product.price, 1000);
     assert_int_equal(product.stock, 7);
@@ -99,7 +100,7 @@ static void test_product(void **state)
     assert_true(str_equal(product.name, STR("이름")));
     assert_true(str_equal(product.category, STR("도서")));
     assert_null(product.description.ptr);
-    again = create_of(&product, 5, NULL, 1, 1);
+    again = conf_create_product_of(&product, 5, NULL, 1, 1);
     conf_run(&again, 1);
     assert_true(again.product_create.taken);
     assert_int_equal(product_now(5).price, 1000);
@@ -137,7 +138,7 @@ static void test_chosen_id_is_free(void **state)
 
     (void)state;
     for (size_t i = 0; i < 7; i++)
-        commands[i] = create_of(&products[i], asked[i], i % 2 ? "a" : NULL, 1, 1);
+        commands[i] = conf_create_product_of(&products[i], asked[i], i % 2 ? "a" : NULL, 1, 1);
     conf_run(commands, 7);
     for (size_t i = 0; i < 7; i++) {
         assert_ok(commands[i].err);
@@ -156,7 +157,7 @@ static void test_counters(void **state)
     (void)state;
     assert_int_equal(count_of(NULL), 0);
     for (int64_t id = 1; id <= 5; id++)
-        make(id, id < 4 ? "a" : NULL, 1, 1);
+        conf_create_product(id, id < 4 ? "a" : NULL, 1, 1);
     assert_int_equal(count_of(NULL), 5);
     assert_int_equal(count_of("a"), 3);
     assert_int_equal(count_of("b"), 0);
@@ -175,7 +176,7 @@ static void test_counters(void **state)
           .product_change = { .product_id = 3, .has_category = true, .to = to_b } },
         { .op = LEDGER_PRODUCT_CHANGE,
           .product_change = { .product_id = 3, .has_category = true, .to.category = STR("a") } },
-        create_of(&product, 6, "a", 1, 1),
+        conf_create_product_of(&product, 6, "a", 1, 1),
         { .op = LEDGER_PRODUCT_CHANGE,
           .product_change = { .product_id = 6, .has_category = true, .to.category = STR("c") } },
     };
@@ -228,7 +229,8 @@ static void test_pages(void **state)
     (void)state;
     /* One batch, so that they are equally old. */
     for (size_t i = 0; i < 7; i++)
-        commands[i] = create_of(&products[i], (int64_t)i + 1, i % 3 ? "odd" : "even", prices[i], 1);
+        commands[i] = conf_create_product_of(&products[i], (int64_t)i + 1, i % 3 ? "odd" : "even",
+                                             prices[i], 1);
     conf_run(commands, 7);
     for (unsigned sort = 0; sort < ARRAY_COUNT(all); sort++) {
         int64_t even[3];
@@ -253,8 +255,8 @@ static void test_by_id(void **state)
     };
 
     (void)state;
-    make(1, NULL, 10, 1);
-    make(3, "a", 30, 1);
+    conf_create_product(1, NULL, 10, 1);
+    conf_create_product(3, "a", 30, 1);
     conf_read(&read);
     assert_ok(read.err);
     assert_int_equal(read.product_count, 4);
@@ -314,7 +316,7 @@ static void test_unsold(void **state)
     (void)state;
     conf_user(1, 0);
     for (int64_t i = 0; i < MANY; i++)
-        commands[i] = create_of(&products[i], i + 1, i % 2 ? "a" : NULL, 1, 1);
+        commands[i] = conf_create_product_of(&products[i], i + 1, i % 2 ? "a" : NULL, 1, 1);
     conf_run(commands, MANY);
     sell(lines, SOLD, clock_wall_ms() - 8 * (int64_t)DAY_MS); /* before the window */
     struct ledger_read read = unsold(NULL, 0, 10);
@@ -337,186 +339,6 @@ static void test_unsold(void **state)
     assert_false(read.more);
     read = unsold(NULL, 0, 0);
     assert_int_equal(read.product_count, 0);
-}
-
-/* ---- carts ---- */
-
-static enum ledger_cart_outcome cart(int64_t user_id, int64_t product_id, int what,
-                                     int64_t quantity)
-{
-    struct ledger_command command = { .op = LEDGER_CART_CHANGE,
-                                      .cart_change = { .user_id = user_id,
-                                                       .product_id = product_id,
-                                                       .what = (unsigned)what,
-                                                       .quantity = quantity } };
-
-    conf_run(&command, 1);
-    assert_ok(command.err);
-    return command.cart_change.outcome;
-}
-
-static struct ledger_read cart_now(int64_t user_id)
-{
-    struct ledger_read read = { .op = LEDGER_READ_CART, .user_id = user_id, .arena = &arena };
-
-    conf_read(&read);
-    assert_ok(read.err);
-    return read;
-}
-
-/* Products and quantities, newest line first. */
-static void expect_cart(int64_t user_id, const int64_t *lines, size_t count)
-{
-    struct ledger_read read = cart_now(user_id);
-
-    assert_true(read.found);
-    assert_int_equal(read.cart_count, count);
-    for (size_t i = 0; i < count; i++) {
-        assert_int_equal(read.cart[i].product.product_id, lines[2 * i]);
-        assert_int_equal(read.cart[i].quantity, lines[2 * i + 1]);
-    }
-}
-
-#define EXPECT_CART(user_id, ...)                          \
-    expect_cart(user_id, (const int64_t[]){ __VA_ARGS__ }, \
-                sizeof((const int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t) / 2)
-
-static void test_cart(void **state)
-{
-    (void)state;
-    conf_user(1, 0);
-    for (int64_t id = 1; id <= 3; id++)
-        make(id, NULL, id * 10, 10);
-    EXPECT_CART(1, 0);
-    assert_false(cart_now(2).found);
-    assert_int_equal(cart(1, 1, LEDGER_CART_ADD, 2), LEDGER_CART_OK);
-    assert_int_equal(cart(1, 2, LEDGER_CART_ADD, 10), LEDGER_CART_OK);
-    assert_int_equal(cart(1, 3, LEDGER_CART_ADD, 1), LEDGER_CART_OK);
-    assert_int_equal(cart(1, 1, LEDGER_CART_ADD, 3), LEDGER_CART_OK); /* keeps its place */
-    EXPECT_CART(1, 3, 1, 2, 10, 1, 5);
-    assert_int_equal(cart(1, 2, LEDGER_CART_SET, 4), LEDGER_CART_OK);
-    EXPECT_CART(1, 3, 1, 2, 4, 1, 5);
-    assert_int_equal(cart(1, 2, LEDGER_CART_SET, 0), LEDGER_CART_OK);
-    assert_int_equal(cart(1, 3, LEDGER_CART_REMOVE, 0), LEDGER_CART_OK);
-    EXPECT_CART(1, 1, 5);
-    assert_int_equal(cart(1, 2, LEDGER_CART_ADD, 1), LEDGER_CART_OK);
-    EXPECT_CART(1, 2, 1, 1, 5);
-    change(2, (struct ledger_product_change){ .has_price = true, .to = { .price = 99 } }, true);
-    assert_int_equal(cart_now(1).cart[0].product.price, 99);
-    assert_int_equal(cart_now(1).cart[0].product.stock, 10); /* nothing is taken */
-}
-
-static void test_cart_refuses(void **state)
-{
-    static const struct {
-        int64_t user_id, product_id;
-        int what;
-        int64_t quantity;
-        enum ledger_cart_outcome outcome;
-    } rows[] = {
-        /* by the order of the checks: user, cart, product or line, quantity, stock */
-        { 9, 9, LEDGER_CART_ADD, 0, LEDGER_CART_NO_USER },
-        { 9, 9, LEDGER_CART_SET, -1, LEDGER_CART_NO_USER },
-        { 9, 9, LEDGER_CART_REMOVE, 0, LEDGER_CART_NO_USER },
-        { 2, 9, LEDGER_CART_SET, -1, LEDGER_CART_NO_CART },
-        { 2, 9, LEDGER_CART_REMOVE, 0, LEDGER_CART_NO_CART },
-        { 1, 9, LEDGER_CART_ADD, 0, LEDGER_CART_NO_PRODUCT },
-        { 1, 9, LEDGER_CART_SET, -1, LEDGER_CART_NO_LINE },
-        { 1, 2, LEDGER_CART_SET, -1, LEDGER_CART_NO_LINE },
-        { 1, 2, LEDGER_CART_REMOVE, 0, LEDGER_CART_NO_LINE },
-        { 1, 2, LEDGER_CART_ADD, 0, LEDGER_CART_INVALID_QUANTITY },
-        { 1, 2, LEDGER_CART_ADD, INT64_MIN, LEDGER_CART_INVALID_QUANTITY },
-        { 1, 1, LEDGER_CART_SET, -1, LEDGER_CART_INVALID_QUANTITY },
-        { 1, 2, LEDGER_CART_ADD, 1, LEDGER_CART_INSUFFICIENT_STOCK },
-        { 1, 1, LEDGER_CART_ADD, 10, LEDGER_CART_INSUFFICIENT_STOCK },
-        { 1, 1, LEDGER_CART_ADD, INT64_MAX, LEDGER_CART_INSUFFICIENT_STOCK },
-        { 1, 1, LEDGER_CART_SET, 11, LEDGER_CART_INSUFFICIENT_STOCK },
-        { 1, 1, LEDGER_CART_ADD, 9, LEDGER_CART_OK },
-        { 1, 1, LEDGER_CART_REMOVE, 0, LEDGER_CART_OK },
-        { 1, 1, LEDGER_CART_REMOVE, 0, LEDGER_CART_NO_LINE }, /* the cart stays, empty */
-    };
-
-    (void)state;
-    conf_user(1, 0);
-    conf_user(2, 0);
-    make(1, NULL, 5, 10);
-    make(2, NULL, 5, 0);
-    assert_int_equal(cart(1, 1, LEDGER_CART_ADD, 1), LEDGER_CART_OK);
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
-        assert_int_equal(cart(rows[i].user_id, rows[i].product_id, rows[i].what, rows[i].quantity),
-                         rows[i].outcome);
-    EXPECT_CART(1, 0);
-}
-
-/* One batch: each command sees what those before it did. */
-static void test_cart_in_a_batch(void **state)
-{
-    static const struct {
-        int64_t product_id;
-        int what;
-        int64_t quantity;
-        enum ledger_cart_outcome outcome;
-    } rows[] = {
-        { 1, LEDGER_CART_SET, 1, LEDGER_CART_NO_CART },
-        { 1, LEDGER_CART_ADD, 6, LEDGER_CART_OK },
-        { 1, LEDGER_CART_ADD, 5, LEDGER_CART_INSUFFICIENT_STOCK },
-        { 1, LEDGER_CART_ADD, 4, LEDGER_CART_OK },
-        { 2, LEDGER_CART_ADD, 1, LEDGER_CART_OK },
-        { 3, LEDGER_CART_ADD, 1, LEDGER_CART_OK },
-        { 1, LEDGER_CART_REMOVE, 0, LEDGER_CART_OK },
-        { 3, LEDGER_CART_SET, 0, LEDGER_CART_OK },
-        { 1, LEDGER_CART_ADD, 2, LEDGER_CART_OK },
-        { 3, LEDGER_CART_REMOVE, 0, LEDGER_CART_NO_LINE },
-        { 4, LEDGER_CART_ADD, 1, LEDGER_CART_OK },
-    };
-    struct ledger_product product;
-    struct ledger_command commands[ARRAY_COUNT(rows) + 1];
-
-    (void)state;
-    conf_user(1, 0);
-    for (int64_t id = 1; id <= 3; id++)
-        make(id, NULL, 5, 10);
-    commands[0] = create_of(&product, 4, NULL, 1, 1);
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
-        commands[i + 1] =
-            (struct ledger_command){ .op = LEDGER_CART_CHANGE,
-                                     .cart_change = { .user_id = 1,
-                                                      .product_id = rows[i].product_id,
-                                                      .what = (unsigned)rows[i].what,
-                                                      .quantity = rows[i].quantity } };
-    conf_run(commands, ARRAY_COUNT(commands));
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        assert_ok(commands[i + 1].err);
-        assert_int_equal(commands[i + 1].cart_change.outcome, rows[i].outcome);
-    }
-    EXPECT_CART(1, 4, 1, 1, 2, 2, 1);
-}
-
-static void test_cart_is_full(void **state)
-{
-    static struct ledger_product products[LEDGER_CART_LINES_MAX + 1];
-    static struct ledger_command commands[LEDGER_CART_LINES_MAX];
-
-    (void)state;
-    conf_user(1, 0);
-    make(LEDGER_CART_LINES_MAX + 1, NULL, 1, 9);
-    for (int64_t i = 0; i < LEDGER_CART_LINES_MAX; i++)
-        commands[i] = create_of(&products[i], i + 1, NULL, 1, 9);
-    conf_run(commands, LEDGER_CART_LINES_MAX);
-    for (int64_t i = 0; i < LEDGER_CART_LINES_MAX; i++)
-        commands[i] = (struct ledger_command){
-            .op = LEDGER_CART_CHANGE,
-            .cart_change = { .user_id = 1, .product_id = i + 1, .quantity = 1 }
-        };
-    conf_run(commands, LEDGER_CART_LINES_MAX);
-    assert_int_equal(cart(1, LEDGER_CART_LINES_MAX + 1, LEDGER_CART_ADD, 1), LEDGER_CART_FULL);
-    assert_int_equal(cart(1, 5, LEDGER_CART_ADD, 1), LEDGER_CART_OK); /* a line that is there */
-    assert_int_equal(cart(1, 5, LEDGER_CART_REMOVE, 0), LEDGER_CART_OK);
-    assert_int_equal(cart(1, LEDGER_CART_LINES_MAX + 1, LEDGER_CART_ADD, 1), LEDGER_CART_OK);
-    struct ledger_read read = cart_now(1);
-    assert_int_equal(read.cart_count, LEDGER_CART_LINES_MAX);
-    assert_int_equal(read.cart[0].product.product_id, LEDGER_CART_LINES_MAX + 1);
-    assert_int_equal(read.cart[1].product.product_id, LEDGER_CART_LINES_MAX);
 }
 
 /* ---- what is told ---- */
@@ -575,11 +397,10 @@ static void test_told(void **state)
     ledger_watch_set(world.ledger, &told.watch);
     conf_user(1, 0);
     assert_int_equal(told.committing, 0); /* no product, no sale */
-    make(1, "b", 1, 9);
+    conf_create_product(1, "b", 1, 9);
     expect_told(1, 1, true, true);
     change(1, (struct ledger_product_change){ .has_stock = true, .to = { .stock = 5 } }, true);
     expect_told(2, 1, false, true);
-    assert_int_equal(cart(1, 1, LEDGER_CART_ADD, 1), LEDGER_CART_OK);
     change(7, (struct ledger_product_change){ .has_price = true }, false);
     expect_told(2, 1, false, true); /* nothing changed */
     change(1, (struct ledger_product_change){ .has_category = true }, true);
@@ -590,17 +411,11 @@ int ledger_conformance_shop(void)
 {
 #define SHOP_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     static const struct CMUnitTest tests[] = {
-        SHOP_TEST(test_product),
-        SHOP_TEST(test_chosen_id_is_free),
-        SHOP_TEST(test_counters),
-        SHOP_TEST(test_pages),
-        SHOP_TEST(test_by_id),
-        SHOP_TEST(test_unsold),
-        SHOP_TEST(test_cart),
-        SHOP_TEST(test_cart_refuses),
-        SHOP_TEST(test_cart_in_a_batch),
-        SHOP_TEST(test_cart_is_full),
+        SHOP_TEST(test_product),  SHOP_TEST(test_chosen_id_is_free),
+        SHOP_TEST(test_counters), SHOP_TEST(test_pages),
+        SHOP_TEST(test_by_id),    SHOP_TEST(test_unsold),
+
         SHOP_TEST(test_told),
     };
-    return cmocka_run_group_tests_name("products and carts", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("products", tests, NULL, NULL) + ledger_conformance_cart();
 }
