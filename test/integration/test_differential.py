@@ -11,6 +11,7 @@ import time
 import pytest
 
 from model.differential import Difference, Differential
+from model.model import Shop
 from model.mutants import MUTANTS
 from model.real import Real
 
@@ -25,8 +26,8 @@ def real():
     """Starts servers in a zone."""
     targets = []
 
-    def start(zone):
-        targets.append(Real(zone))
+    def start(zone, **settings):
+        targets.append(Real(zone, **settings))
         return targets[-1]
 
     yield start
@@ -41,6 +42,19 @@ def test_server_and_model_agree(real, zone):
     run = Differential(real(zone), zone, SEED)
     run.run(COMMANDS, EVERY)
     assert {status for _, status, _ in run.counts} >= {200, 201, 400, 402, 403, 404, 409, 422}
+
+
+class WithoutGateway(Shop):
+    """payment.gateway = none: balances only, and no key is refused."""
+
+    has_gateway = False
+
+
+def test_without_a_payment_gateway(real):
+    zone = "Europe/Berlin"
+    run = Differential(real(zone, payment__gateway="none"), zone, SEED, WithoutGateway)
+    run.run(COMMANDS // 4, EVERY)
+    assert 402 not in {status for _, status, _ in run.counts}
 
 
 @pytest.mark.parametrize("name", BROKEN)

@@ -42,9 +42,9 @@ class Differential:
         self.last = collections.deque(maxlen=LAST_COMMANDS)
         self.first_bytes = {}  # of an answer with a key: (when, status, bytes)
         self.count, self.counts = 0, collections.Counter()
+        self.seen = Seen(self)
 
     def run(self, commands, every):
-        self.seen = Seen(self)
         self.seen.learn()
         for _ in range(commands):
             self.step(self.commands.next())

@@ -558,7 +558,7 @@ def clamped_never(self, around):
     return around
 
 
-def pay_time_is_the_order_s(self, order, *where):
+def pay_says_when_it_was_ordered(self, order, *where):
     answer = Shop.pay(self, order, *where)
     return {**answer, "paidAt": Moment(order.created)}
 
