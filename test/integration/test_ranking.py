@@ -272,7 +272,7 @@ def test_the_clock_goes_back(shop):
     shop.sell(100)
     shop.clock(day + datetime.timedelta(days=400))
     shop.sell(101)
-    shop.clock(day)
+    shop.clock(day, "13:00:00")
     shop.expect(day)
     shop.sell(101)
     shop.expect(day)
