@@ -269,6 +269,13 @@ static int open_without_gateway(void **state)
     return 0;
 }
 
+static int open_with_gateway(void **state)
+{
+    open_prod(state);
+    whole.config.payment_gateway = CONFIG_GATEWAY_MOCK;
+    return 0;
+}
+
 /* An order of the owner's, and a name that only they know. */
 static int open_with_order(void **state)
 {
@@ -413,6 +420,20 @@ static void test_key_belongs_to_the_user(void **state)
     assert_string_not_equal(first, text_of(answer.body));
 }
 
+/* With a gateway the charge is the user's own, and the gateway may refuse it. */
+static void test_charge_through_the_gateway(void **state)
+{
+    static const char path[] = "/api/users/7/balance/charge";
+
+    (void)state;
+    struct answer answer = whole_call("POST", path, credentials(OWN),
+                                      "{\"amount\":5,\"idempotencyKey\":\"may FAIL\"}");
+    assert_problem(&answer, "PAYMENT_FAILED", "refused");
+    answer = whole_call("POST", path, credentials(OWN), "{\"amount\":5,\"idempotencyKey\":\"k\"}");
+    assert_problem(&answer, NULL, "charged");
+    assert_non_null(strstr(text_of(answer.body), "\"balance\":1005"));
+}
+
 /* Profile test: no token, but administration from this machine only. */
 static void test_loopback(void **state)
 {
@@ -448,6 +469,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_order, open_without_gateway, close_it),
         cmocka_unit_test_setup_teardown(test_two_tokens, open_prod, close_it),
         cmocka_unit_test_setup_teardown(test_key_belongs_to_the_user, open_without_gateway,
+                                        close_it),
+        cmocka_unit_test_setup_teardown(test_charge_through_the_gateway, open_with_gateway,
                                         close_it),
         cmocka_unit_test_setup_teardown(test_loopback, open_test, close_it),
     };

@@ -14,6 +14,7 @@
 #include "api/ranking_stream.h"
 #include "base/clock.h"
 #include "gate/gate_memory.h"
+#include "gateway/gateway_mock.h"
 #include "http/http_fixture_test.h"
 #include "ledger/ledger_sqlite.h"
 #include "ops/ops.h"
@@ -48,6 +49,7 @@ struct whole {
     struct auth_keys *keys;
     struct metrics *metrics;
     struct ledger *ledger;
+    struct gateway *gateway; /* the mock */
     struct gate *gate;
     struct shop shop;
     struct api api;
@@ -351,7 +353,9 @@ static inline void whole_open(enum config_profile profile)
     ops_metrics_register(&whole.api);
     whole_open_stores();
     whole_fill();
-    ASSERT(shop_init(&whole.shop, &whole.config, whole.ledger, whole.gate, NULL, NULL) == ERR_OK);
+    ASSERT((whole.gateway = gateway_mock_new(0)));
+    ASSERT(shop_init(&whole.shop, &whole.config, whole.ledger, whole.gate, whole.gateway, NULL) ==
+           ERR_OK);
     whole.shop.render_settled = orders_render;
     ASSERT(shop_open(&whole.shop, whole_no_gate, NULL, &holders) == ERR_OK);
     struct metrics_slot *slot = metrics_slot(whole.metrics, 0);
@@ -387,6 +391,7 @@ static inline void whole_close(void)
     shop_loop_fini(&whole.shop_loop);
     loop_free(whole.loop);
     shop_fini(&whole.shop);
+    gateway_free(whole.gateway);
     gate_memory_free(whole.gate);
     ledger_sqlite_free(whole.ledger);
     api_fini(&whole.api);
