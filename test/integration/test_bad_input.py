@@ -417,12 +417,32 @@ def test_test_routes_are_not_there_elsewhere(serve):
 # ---- bodies ----
 
 
+ORDER = {"userId": 999999999, "items": [{"productId": 1, "quantity": 1}], "couponId": 1, "idempotencyKey": "k"}
+
+
 def body_routes():
     """(method, path, good body) of every route that has a body; the good ones change nothing that matters."""
     return [
         ("POST", "/api/coupons/777/issue", {"userId": 1000}),
         ("POST", "/api/coupons/777/reserve", {"userId": 1000}),
         ("POST", "/api/users/999999999/balance/charge", {"amount": 1, "idempotencyKey": "k"}),
+        ("POST", "/api/cart/items", {"userId": 999999999, "productId": 1, "quantity": 1}),
+        ("PUT", "/api/cart/items", {"userId": 999999999, "productId": 1, "quantity": 1}),
+        ("DELETE", "/api/cart/items", {"userId": 999999999, "productId": 1}),
+        ("POST", "/api/orders", ORDER),
+        ("POST", "/api/orders/complete", ORDER),
+        ("POST", "/api/orders/1/payment", {"userId": 999999999, "idempotencyKey": "k"}),
+        ("POST", "/api/orders/1/cancel", {"userId": 999999999, "idempotencyKey": "k"}),
+        (
+            "POST",
+            "/api/admin/products",
+            {"productId": 1, "name": "n", "description": "d", "price": 1, "stock": 1, "category": "c"},
+        ),
+        (
+            "PATCH",
+            "/api/admin/products/777",
+            {"name": "n", "description": "d", "price": 1, "stock": 1, "category": "c"},
+        ),
         (
             "POST",
             "/api/admin/coupons",
@@ -526,6 +546,7 @@ WRONG = {
     "integer": ["1", "", None, True, 1.5, 1.0, [], [1], {}, 2**63, -(2**63) - 1, 10**30, 1e300],
     "string": [1, None, True, 1.5, [], ["x"], {}],
     "boolean": [1, 0, "true", "", None, [], {}, 1.5],
+    "array": [1, "x", None, True, {}, 1.5],
     "time": [
         1,
         True,

@@ -34,7 +34,7 @@ def paying(serve, gateway, tmp_path):
     """Starts servers whose money a gateway takes that can be told to behave badly."""
 
     def start(**options):
-        options = {"payment__http_timeout": "300ms", "payment__settle_after": "500ms", **options}
+        options = {"payment__http_timeout": "1500ms", "payment__settle_after": "500ms", **options}
         return serve(**gateway.settings(tmp_path), **options)
 
     return start
@@ -378,7 +378,8 @@ UNCLEAR = ["error_before", "error_after", "hang_after", "hang_before", "close_be
 @pytest.mark.parametrize("manner", UNCLEAR)
 def test_an_unclear_answer_is_settled(paying, gateway, manner):
     """The caller hears that it is not known; the settler asks again, until it is."""
-    server = paying(payment__settle_after="100ms")
+    hangs = {"payment__http_timeout": "400ms"} if manner.startswith("hang") else {}
+    server = paying(payment__settle_after="100ms", **hangs)
     order = ordered(server, RICH, (MOUSE, 1))
     gateway.tell(manner, times=2)
     assert told(pay(server, order, "a")) == (503, "STORE_UNAVAILABLE")
@@ -547,7 +548,7 @@ def test_killed_at_any_time(paying, gateway):
 def prod(tmp_path, gateway):
     """A server in profile prod whose money the gateway takes."""
     server = Server(
-        tmp_path, profile="prod", auth__secret=KEY, payment__http_timeout="300ms", payment__settle_after="100ms",
+        tmp_path, profile="prod", auth__secret=KEY, payment__http_timeout="2s", payment__settle_after="100ms",
         **gateway.settings(tmp_path),
     )  # fmt: skip
     assert run("migrate", "--data", server.data)[0] == 0
