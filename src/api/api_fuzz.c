@@ -255,11 +255,46 @@ static void put_right(void)
         whole_recover();
 }
 
+static struct loop_sim_peer *get(const char *path, const char *more)
+{
+    struct loop_sim_peer *peer = loop_sim_dial(whole.loop, whole.port);
+    char request[200];
+
+    asked_count = told_count = 0;
+    int n =
+        snprintf(request, sizeof request, "GET %s%s HTTP/1.1\r\nHost: shop\r\n\r\n", path, more);
+    loop_sim_send(peer, (struct str){ request, (size_t)n });
+    loop_sim_shutdown(peer);
+    whole_settle();
+    return peer;
+}
+
+/* What is kept of products is what would be made of them now. */
+static void check_kept(void)
+{
+    static const char *const paths[] = { "/api/products/1?", "/api/products/3?", "/api/products?",
+                                         "/api/products?sort=price_desc&limit=3&" };
+    struct answer kept, made;
+    char unknown[40];
+
+    snprintf(unknown, sizeof unknown, "now=%llu", (unsigned long long)inputs);
+    for (size_t i = 0; i < ARRAY_COUNT(paths); i++) {
+        struct loop_sim_peer *one = get(paths[i], "now=0"), *other = get(paths[i], unknown);
+        ASSERT(answer_read(loop_sim_received(one), false, &kept) > 0);
+        ASSERT(answer_read(loop_sim_received(other), false, &made) > 0);
+        CHECK(kept.status == 200 && str_equal(kept.body, made.body), &kept);
+        loop_sim_hang_up(one);
+        loop_sim_hang_up(other);
+    }
+}
+
 /* Timers run, too: the sweeper, the keeper, the invariants. */
 static void look_after(uint64_t took_ms)
 {
-    if (++inputs % 64 == 0)
+    if (++inputs % 64 == 0) {
         loop_sim_advance(whole.loop, 700);
+        check_kept();
+    }
     if (inputs % INPUTS_PER_PROOF == 0)
         whole_prove();
     if (inputs - opened_at >= INPUTS_PER_SHOP || took_ms > 500)
