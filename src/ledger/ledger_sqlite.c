@@ -31,6 +31,8 @@ static void copy_text(char *out, size_t out_bytes, struct str text)
     out[n] = '\0';
 }
 
+enum { LEVEL_SALES = 2 }; /* the migration that made the table */
+
 static enum err stamp_read(sqlite3 *db, struct ledger_stamp *stamp)
 {
     sqlite3_stmt *stmt;
@@ -67,6 +69,7 @@ enum err ledger_sqlite_stamp(const char *path, struct ledger_stamp *ret_stamp)
 {
     CLEANUP(db_closep) sqlite3 *db = NULL;
     struct ledger_stamp stamp = { .latest = (int64_t)migrations_count };
+    int64_t sold = 0;
 
     TRY(sqlite_db_open(path, SQLITE_AT_REST, &db));
     TRY(sqlite_db_level(db, &stamp.level));
@@ -77,6 +80,9 @@ enum err ledger_sqlite_stamp(const char *path, struct ledger_stamp *ret_stamp)
         else if (e != ERR_OK)
             return e;
     }
+    if (stamp.level >= LEVEL_SALES)
+        TRY(sqlite_db_int(db, "SELECT EXISTS (SELECT 1 FROM sales)", &sold));
+    stamp.sold = sold != 0;
     *ret_stamp = stamp;
     return ERR_OK;
 }
@@ -110,6 +116,19 @@ enum err ledger_sqlite_migrate(const char *path, const char *profile, const char
         return ERR_CONFLICT;
     TRY(sqlite_db_migrate(db, migrations, migrations_count, ret_applied));
     return stamp_write(db, profile, time_zone);
+}
+
+enum err ledger_sqlite_set_zone(const char *path, const char *time_zone)
+{
+    CLEANUP(db_closep) sqlite3 *db = NULL;
+    sqlite3_stmt *stmt;
+
+    TRY(sqlite_db_open(path, SQLITE_WRITER, &db));
+    TRY(sqlite_db_prepare(
+        db, "UPDATE store SET time_zone = ? WHERE NOT EXISTS (SELECT 1 FROM sales)", &stmt));
+    sqlite3_bind_text(stmt, 1, time_zone, -1, SQLITE_STATIC);
+    TRY(sqlite_db_run(stmt));
+    return sqlite3_changes(db) ? ERR_OK : ERR_CONFLICT;
 }
 
 void ledger_sqlite_migrations(bool (*each)(void *context, int64_t number, const char *name),

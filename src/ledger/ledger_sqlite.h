@@ -13,6 +13,7 @@ struct ledger_stamp {
     int64_t clock_offset_ms;
     enum ledger_load_data load_data;
     bool empty;            /* neither a user nor a coupon */
+    bool sold;             /* there are sums of sales, by days of `time_zone` */
     int64_t level, latest; /* migrations: applied, known */
 };
 
@@ -24,6 +25,8 @@ enum err ledger_sqlite_stamp(const char *path, struct ledger_stamp *ret_stamp) M
  */
 enum err ledger_sqlite_migrate(const char *path, const char *profile, const char *time_zone,
                                int64_t *ret_applied) MUST_CHECK;
+/* The days of this store are of another zone from now on. ERR_CONFLICT: something was sold. */
+enum err ledger_sqlite_set_zone(const char *path, const char *time_zone) MUST_CHECK;
 /* Every migration, by number, until `each` returns false. */
 void ledger_sqlite_migrations(bool (*each)(void *context, int64_t number, const char *name),
                               void *context);

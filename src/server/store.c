@@ -55,6 +55,11 @@ static enum err stamp_fits(const struct store *store, const struct config *confi
                       "%.300s was made with profile %s, not %s: leave --profile out, or "
                       "choose another --data",
                       store->database, stamp->profile, profile);
+    if (stamp->sold && strcmp(config->shop_time_zone, stamp->time_zone) != 0)
+        return refuse(error,
+                      "%.300s has sales by days of %s, which cannot become days of %.64s: leave "
+                      "shop.time_zone out, or choose another --data",
+                      store->database, stamp->time_zone, config->shop_time_zone);
     if (config->profile == CONFIG_PROD && stamp->load_data != LEDGER_LOAD_DATA_NONE)
         return refuse(error,
                       "%.300s holds load-test data, which profile prod does not run on: "
@@ -161,7 +166,21 @@ enum err store_migrate(struct store *store, struct config *config, int64_t *ret_
 
     if (e != ERR_OK)
         return refuse(ret_error, "%.300s could not be migrated: %s", store->database, err_text(e));
-    return store_look(store, config, ret_error);
+    TRY(store_look(store, config, ret_error));
+    return store_set_zone(store, config, ret_error);
+}
+
+enum err store_set_zone(struct store *store, const struct config *config,
+                        struct config_error *ret_error)
+{
+    if (strcmp(config->shop_time_zone, store->stamp.time_zone) == 0)
+        return ERR_OK;
+    enum err e = ledger_sqlite_set_zone(store->database, config->shop_time_zone);
+    if (e != ERR_OK)
+        return refuse(ret_error, "%.300s cannot take another time zone: %s", store->database,
+                      err_text(e));
+    snprintf(store->stamp.time_zone, sizeof store->stamp.time_zone, "%s", config->shop_time_zone);
+    return ERR_OK;
 }
 
 /* ---- what may be served ---- */

@@ -19,9 +19,9 @@ struct store {
 
 /*
  * Reads the stamp, gives profile and time zone to the config where nobody said otherwise, and
- * refuses what does not fit: another profile, a newer store, load-test data in `prod`. Chooses the
- * process's time zone and, in profile `test`, its clock. Writes nothing. To be called again after
- * migrations.
+ * refuses what does not fit: another profile, another time zone once there are sales, a newer
+ * store, load-test data in `prod`. Chooses the process's time zone and, in profile `test`, its
+ * clock. Writes nothing. To be called again after migrations.
  */
 enum err store_look(struct store *store, struct config *config,
                     struct config_error *ret_error) MUST_CHECK;
@@ -31,7 +31,10 @@ enum err store_make_directory(const struct store *store, struct config_error *re
 enum err store_lock(struct store *store, enum lock_mode mode,
                     struct config_error *ret_error) MUST_CHECK;
 void store_unlock(struct store *store);
-/* Applies what is missing and looks again. The lock is held. *ret_applied counts. */
+/* The time zone that was asked for, into the stamp of a store without sales. The lock is held. */
+enum err store_set_zone(struct store *store, const struct config *config,
+                        struct config_error *ret_error) MUST_CHECK;
+/* Applies what is missing, looks again and sets the zone. The lock is held. *ret_applied counts. */
 enum err store_migrate(struct store *store, struct config *config, int64_t *ret_applied,
                        struct config_error *ret_error) MUST_CHECK;
 

@@ -52,7 +52,7 @@ static enum err prepare(struct store *store, struct config *config, struct confi
     TRY(store_look(store, config, ret_error)); /* as nobody else can change it any more */
     TRY(store_may_serve(store, config, ret_error));
     if (config->profile == CONFIG_PROD)
-        return ERR_OK;
+        return store_set_zone(store, config, ret_error);
     return store_migrate(store, config, &applied, ret_error);
 }
 

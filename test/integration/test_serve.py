@@ -105,6 +105,11 @@ def test_data_directory_that_is_none(tmp_path):
     assert code == 1 and "is not a store" in err
 
 
+def no_load_data(server):
+    assert run("migrate", "--profile", "test", "--data", server.data)[0] == 0
+    server.change_sql("UPDATE store SET load_data = 2")
+
+
 def test_another_profile_or_a_newer_store(serve, tmp_path):
     server = serve()
     server.stop()
@@ -118,6 +123,23 @@ def test_another_profile_or_a_newer_store(serve, tmp_path):
     assert code == 1 and "newer version" in err
     code, _, err = run("serve", "--profile", "local", "--data", tmp_path / "z", "--set", "shop.time_zone=Asia/Soul")
     assert code == 1 and "Asia/Soul" in err
+
+
+def test_another_time_zone(serve):
+    server = serve(prepare=no_load_data)
+    server.stop()
+    berlin = ("--set", "shop.time_zone=Europe/Berlin")
+    assert run("migrate", "--data", server.data, *berlin)[0] == 0
+    server.start()
+    assert server.post("/api/admin/test/clock", {"now": "2026-03-01T00:00:00Z"})["now"].endswith("+01:00")
+    server.make_users(1, 1, balance=10)
+    server.post("/api/admin/products", {"productId": 1, "name": "a", "price": 1, "stock": 9}, 201)
+    server.post("/api/orders/complete", {"userId": 1, "items": [{"productId": 1, "quantity": 1}]}, 201)
+    server.stop()
+    for verb in ("serve", "migrate", "seed"):
+        code, _, err = run(verb, "--data", server.data, "--set", "shop.time_zone=Asia/Seoul")
+        assert code == 1 and "sales by days of Europe/Berlin" in err
+    assert run("migrate", "--data", server.data, *berlin)[0] == 0
 
 
 def test_journal_of_another_database(serve):
