@@ -453,7 +453,7 @@ def test_nobody_is_there(paying, gateway):
         settled(server, again)
 
 
-# ---- kill -9 ----
+# ---- SIGTERM ----
 
 
 def call_and_forget(server, request):
@@ -471,6 +471,42 @@ def call_and_forget(server, request):
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     return thread
+
+
+def test_stopped_while_the_gateway_is_asked(paying, gateway):
+    """What can be ended in time is ended, and told; the server exits as it should."""
+    server = paying(payment__http_timeout="5s", payment__settle_after="100ms", http__drain_timeout="4s")
+    order = ordered(server, RICH, (MOUSE, 1))
+    gateway.tell("slow", times=1, seconds=0.7)
+    told_by = []
+    thread = threading.Thread(target=lambda: told_by.append(Caller(server.port).raw(pay_request(order, "a").raw)))
+    thread.start()
+    wait_for(lambda: gateway.requests["charge"])
+    server.stop()
+    thread.join()
+    assert told_by[0].status == 200
+    server.start()
+    assert pay(server, order, "a").body == told_by[0].body
+    settled(server, gateway)
+
+
+def test_stopped_while_the_gateway_hangs(paying, gateway):
+    """Whoever waits is not waited for beyond the drain's time; the next start settles it."""
+    server = paying(payment__http_timeout="2s", payment__settle_after="100ms", http__drain_timeout="3s",
+                    request__deadline="20s")  # fmt: skip
+    order = ordered(server, RICH, (MOUSE, 1))
+    gateway.tell("hang_after", times=1)
+    threads = [call_and_forget(server, pay_request(order, key)) for key in ("a", "b")]
+    wait_for(lambda: gateway.requests["charge"])
+    server.stop()
+    for thread in threads:
+        thread.join()
+    server.start()
+    settled(server, gateway)
+    assert sorted([pay(server, order, "a").status, pay(server, order, "b").status]) == [200, 400]
+
+
+# ---- kill -9 ----
 
 
 @pytest.mark.parametrize("operation", ["payment", "complete", "cancel"])
