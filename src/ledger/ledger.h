@@ -61,6 +61,8 @@ struct ledger_place {
         LEDGER_PLACE_CONFLICT, /* somebody else's row, or above the quantity */
     } outcome;
     int64_t user_coupon_id, issued_at_ms, expires_at_ms; /* except on conflict */
+
+    int64_t other_slot; /* private */
 };
 
 struct ledger_charge {

@@ -261,6 +261,20 @@ static void test_poisoned(void **state)
     assert_int_equal(conf_check(), 24);
 }
 
+/* A batch that is run again begins with what its commands asked for. */
+static void test_poisoned_after_another_slot(void **state)
+{
+    struct ledger_command commands[] = { conf_place(1, 1), conf_place(1, 2), conf_place(2, 0) };
+
+    (void)state;
+    conf_coupon(3);
+    conf_run(commands, 3);
+    assert_int_equal(commands[0].place.outcome, LEDGER_PLACE_STORED);
+    assert_int_equal(commands[1].place.outcome, LEDGER_PLACE_OTHER);
+    assert_int_equal(commands[1].place.slot, 1);
+    assert_int_equal(commands[2].err, ERR_UNAVAILABLE);
+}
+
 static void test_fault(void **state)
 {
     struct ledger_command place = conf_place(1, 1);
@@ -371,9 +385,9 @@ int ledger_conformance(const struct ledger_host *host)
 {
     static const struct CMUnitTest tests[] = {
         CONFORMANCE_TEST(test_places),   CONFORMANCE_TEST(test_place_of_no_coupon),
-        CONFORMANCE_TEST(test_poisoned), CONFORMANCE_TEST(test_fault),
-        CONFORMANCE_TEST(test_create),   CONFORMANCE_TEST(test_change),
-        CONFORMANCE_TEST(test_epoch),
+        CONFORMANCE_TEST(test_poisoned), CONFORMANCE_TEST(test_poisoned_after_another_slot),
+        CONFORMANCE_TEST(test_fault),    CONFORMANCE_TEST(test_create),
+        CONFORMANCE_TEST(test_change),   CONFORMANCE_TEST(test_epoch),
     };
 
     world.host = host;

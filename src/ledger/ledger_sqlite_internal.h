@@ -136,6 +136,8 @@ enum err ledger_sqlite_read_order(struct sqlite_client *client,
 enum err ledger_sqlite_read_orders(struct sqlite_client *client,
                                    struct ledger_read *read) MUST_CHECK;
 enum err ledger_sqlite_read_attempts(sqlite3_stmt *stmt, struct ledger_read *read) MUST_CHECK;
+/* What a command is told once its batch is there. */
+void ledger_sqlite_place_committed(struct ledger_place *place);
 /* A piece of a range of users is in; true: it was the last. */
 enum { LEDGER_USERS_PIECE = 2000 };
 bool ledger_sqlite_users_committed(struct ledger_users_create *create);

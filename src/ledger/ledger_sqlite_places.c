@@ -50,11 +50,18 @@ static enum err place_refused(struct sqlite_ledger *ledger, struct ledger_place 
     ledger_sqlite_held(stmt, &held);
     sqlite3_reset(stmt);
     place->outcome = held.slot == place->slot ? LEDGER_PLACE_THERE : LEDGER_PLACE_OTHER;
-    place->slot = held.slot;
+    place->other_slot = held.slot;
     place->user_coupon_id = held.user_coupon_id;
     place->issued_at_ms = held.issued_at_ms;
     place->expires_at_ms = held.expires_at_ms;
     return ERR_OK;
+}
+
+/* Not before: the batch may be run again, with the slot that was asked for. */
+void ledger_sqlite_place_committed(struct ledger_place *place)
+{
+    if (place->outcome == LEDGER_PLACE_OTHER)
+        place->slot = place->other_slot;
 }
 
 enum err ledger_sqlite_place_store(struct sqlite_ledger *ledger, struct ledger_place *place)

@@ -172,6 +172,8 @@ static size_t complete_batch(struct sqlite_ledger *ledger, struct list *batch)
     while (!list_empty(batch)) {
         struct ledger_command *command = CONTAINER_OF(batch->next, struct ledger_command, node);
         list_remove(&command->node);
+        if (command->op == LEDGER_PLACE && command->err == ERR_OK)
+            ledger_sqlite_place_committed(&command->place);
         if (command->op == LEDGER_USERS_CREATE && command->err == ERR_OK &&
             !ledger_sqlite_users_committed(&command->users_create)) {
             list_append(&again, &command->node);
