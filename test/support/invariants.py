@@ -118,13 +118,12 @@ CONSERVED = {
 # Where every caller gives a key, as all drills and load scripts do (`complete` may go without).
 KEYED = {
     "every new order has the keys of what became of it": """
-        SELECT order_id, status, made, paid, cancelled FROM (SELECT o.order_id, o.status, o.paid_at,
-            count(*) FILTER (WHERE operation IN (1, 4)) AS made,
-            count(*) FILTER (WHERE operation IN (2, 4) AND k.status != 0) AS paid,
-            count(*) FILTER (WHERE operation = 3 AND k.status != 0) AS cancelled
-          FROM orders o LEFT JOIN order_keys k ON k.order_id = o.order_id AND k.status IN (0, 200, 201)
-          WHERE o.order_id NOT IN (SELECT order_id FROM before.orders) GROUP BY o.order_id)
-        WHERE made != 1 OR paid != (paid_at IS NOT NULL) OR cancelled != (status = 2)""",
+        SELECT order_id, status, made, paid, cancelled FROM orders LEFT JOIN
+          (SELECT order_id, sum(operation IN (1, 4)) AS made, sum(operation IN (2, 4) AND status != 0) AS paid,
+                  sum(operation = 3 AND status != 0) AS cancelled
+             FROM order_keys WHERE status IN (0, 200, 201) GROUP BY order_id) USING (order_id)
+        WHERE order_id NOT IN (SELECT order_id FROM before.orders)
+          AND (made IS NOT 1 OR paid != (paid_at IS NOT NULL) OR cancelled != (status = 2))""",
 }
 
 # Once everything has come to rest.
