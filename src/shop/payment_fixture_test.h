@@ -35,6 +35,7 @@ static struct books {
     struct gateway_call *hanging;
     enum manner hanging_manner;
     unsigned calls[3]; /* by operation */
+    unsigned running, running_max;
 } books;
 
 static struct entry *entry_of(const char *key)
@@ -52,6 +53,10 @@ static void book(struct gateway_call *call, bool refuse)
 {
     struct entry *entry = entry_of(call->key);
 
+    if (call->op == GATEWAY_VOID && refuse) { /* it cannot be undone */
+        call->outcome = GATEWAY_REFUSED;
+        return;
+    }
     if (call->op == GATEWAY_VOID) {
         entry->charged = false;
         entry->voided = true;
@@ -94,6 +99,7 @@ static void run(struct loop_task *task)
     struct gateway_call *call = CONTAINER_OF(task, struct gateway_call, task);
     enum manner manner = books.left ? books.manner : PLAIN;
 
+    books.running--;
     books.left -= books.left > 0;
     books.calls[call->op]++;
     if (manner != HANG && manner != HANG_NOT_SENT) {
@@ -120,6 +126,8 @@ static void fake_start(struct gateway_client *client, struct gateway_call *call)
 {
     call->task.run = run;
     loop_post(client->loop, &call->task);
+    books.running++;
+    books.running_max = MAX(books.running_max, books.running);
 }
 
 static struct gateway_stats fake_stats(struct gateway *gateway)
@@ -388,4 +396,38 @@ static inline int64_t standing(const char *prefix)
         if (books.entries[i].charged && strncmp(books.entries[i].key, prefix, strlen(prefix)) == 0)
             sum += books.entries[i].amount;
     return sum;
+}
+
+/* ---- the settler ---- */
+
+/* The settler looks again soon, not in a second. */
+static inline void look_soon(void)
+{
+    static uint64_t again_ms;
+
+    if (loop_now_ms(loop) < again_ms && again_ms - loop_now_ms(loop) <= 20)
+        return;
+    again_ms = loop_now_ms(loop) + 20;
+    assert_ok(loop_timer_start(loop, &here.settler.timer, 2));
+}
+
+static bool nothing_open(void)
+{
+    if (atomic_load(&shop.attempts_open) == 0)
+        return true;
+    look_soon();
+    return false;
+}
+
+static bool something_open(void)
+{
+    return atomic_load(&shop.attempts_open) != 0;
+}
+
+/* Until the settler has seen that all is settled, from a moment at which not all was. */
+static inline void wait_settled(void)
+{
+    look_soon();
+    wait_until(something_open);
+    wait_until(nothing_open);
 }

@@ -106,38 +106,6 @@ static void test_no_gateway_to_refund(void **state)
 
 /* ---- it is not known ---- */
 
-/* The settler looks again soon, not in a second. */
-static void look_soon(void)
-{
-    static uint64_t again_ms;
-
-    if (loop_now_ms(loop) < again_ms && again_ms - loop_now_ms(loop) <= 20)
-        return;
-    again_ms = loop_now_ms(loop) + 20;
-    assert_ok(loop_timer_start(loop, &here.settler.timer, 2));
-}
-
-static bool nothing_open(void)
-{
-    if (atomic_load(&shop.attempts_open) == 0)
-        return true;
-    look_soon();
-    return false;
-}
-
-static bool something_open(void)
-{
-    return atomic_load(&shop.attempts_open) != 0;
-}
-
-/* Until the settler has seen that all is settled, from a moment at which not all was. */
-static void wait_settled(void)
-{
-    look_soon();
-    wait_until(something_open);
-    wait_until(nothing_open);
-}
-
 static void test_unknown_is_settled(void **state)
 {
     static const enum manner manners[] = { LOSE_REQUEST, LOSE_ANSWER };
@@ -183,41 +151,6 @@ static void test_unknown_charge(void **state)
     expect(charging(50), "m", PAYMENT_OK);
     expect_state(BALANCE + 50, STOCK, 0);
     assert_int_equal(standing("charge-1-1"), 50);
-}
-
-/* A void holds, also against a request that is still on its way. */
-static void test_unknown_for_too_long(void **state)
-{
-    int64_t order_id = an_order("o");
-
-    (void)state;
-    tell(LOSE_ANSWER, 1);
-    expect(paying(order_id), "p", PAYMENT_UNKNOWN);
-    assert_int_equal(standing("order-1-1"), 2 * PRICE);
-    config.payment_settle_after_ms = config.payment_void_after_ms = 1;
-    wait_settled();
-    assert_int_equal(books.calls[GATEWAY_VOID], 1);
-    assert_int_equal(standing("order-1-1"), 0);
-    expect(paying(order_id), "p", PAYMENT_DECLINED);
-    expect_state(BALANCE, STOCK, 0);
-    expect(paying(order_id), "q", PAYMENT_OK);
-    assert_int_equal(standing("order-"), 2 * PRICE);
-}
-
-/* What cannot be made void is asked for again. */
-static void test_void_in_vain(void **state)
-{
-    int64_t order_id = an_order("o");
-
-    (void)state;
-    tell(LOSE_REQUEST, 2); /* the payment, and the void */
-    expect(paying(order_id), "p", PAYMENT_UNKNOWN);
-    config.payment_settle_after_ms = config.payment_void_after_ms = 1;
-    wait_settled();
-    assert_int_equal(books.calls[GATEWAY_VOID], 1);
-    expect(paying(order_id), "p", PAYMENT_OK);
-    assert_int_equal(standing("order-1-1"), 2 * PRICE);
-    expect_state(PAID, SOLD, 0);
 }
 
 /* ---- two at once ---- */
@@ -574,8 +507,6 @@ int main(void)
         cmocka_unit_test(test_unknown_is_settled),
         TEST(test_unknown_then_refused),
         TEST(test_unknown_charge),
-        TEST(test_unknown_for_too_long),
-        TEST(test_void_in_vain),
         TEST(test_deadline),
         TEST(test_waiting),
         cmocka_unit_test(test_stale),

@@ -3,7 +3,9 @@
  * Attempts to pay that nobody ends: their server is gone, or the gateway has not said what became
  * of them. Each is claimed, so that whoever had it before has no say any more, and the same keyed
  * call is made again, until the gateway has decided; an attempt that is open for too long is made
- * void at the gateway and given back.
+ * void at the gateway and given back. A void that nobody has answered may still arrive, and would
+ * undo what was approved meanwhile: it is repeated, and the call itself comes again only after the
+ * gateway has refused the void.
  */
 #include <inttypes.h>
 
@@ -28,6 +30,7 @@ struct settlement {
     } state;
     uint64_t due_ms, retry_ms;
     bool claimed, voiding;
+    bool void_refused; /* just now */
     struct shop_command command;
     struct gateway_call call;
 };
@@ -117,25 +120,23 @@ static void gateway_answered(struct gateway_call *call)
     struct settlement *self = CONTAINER_OF(call, struct settlement, call);
 
     self->settler->asking--;
+    self->void_refused = self->voiding && call->outcome == GATEWAY_REFUSED;
     if (call->outcome == GATEWAY_APPROVED)
         settle(self, self->voiding ? LEDGER_ATTEMPT_VOIDED : LEDGER_ATTEMPT_APPROVED);
     else if (call->outcome == GATEWAY_REFUSED && !self->voiding)
         settle(self, LEDGER_ATTEMPT_REFUSED);
-    else /* not known; or it cannot be undone, and then the call itself is answered some time */
+    else /* not known, or it cannot be undone */
         try_later(self);
 }
 
 static void gateway_ask(struct settlement *self)
 {
-    struct settler *settler = self->settler;
-
     self->state = ASKING;
     payment_call_fill(&self->call, &self->attempt);
     if (self->voiding)
         self->call.op = GATEWAY_VOID;
     self->call.done = gateway_answered;
-    settler->asking++;
-    gateway_start(settler->loop->gateway, &self->call);
+    gateway_start(self->settler->loop->gateway, &self->call);
 }
 
 /* ---- the claim ---- */
@@ -145,16 +146,18 @@ static void claim_done(struct shop_command *command)
     struct settlement *self = CONTAINER_OF(command, struct settlement, command);
     const struct ledger_attempt_claim *claim = &command->ledger.attempt_claim;
 
-    if (command->ledger.err != ERR_OK) {
-        self->claimed = false;
-        try_later(self);
-    } else if (!claim->found) { /* ended meanwhile */
-        settlement_free(self);
-    } else {
+    if (command->ledger.err == ERR_OK && claim->found) {
         self->attempt = claim->attempt;
         self->claimed = true;
         gateway_ask(self);
+        return;
     }
+    self->settler->asking--;
+    self->claimed = false;
+    if (command->ledger.err != ERR_OK)
+        try_later(self);
+    else /* ended meanwhile */
+        settlement_free(self);
 }
 
 static void claim(struct settlement *self)
@@ -174,9 +177,10 @@ static void claim(struct settlement *self)
 static void try_now(struct settlement *self)
 {
     int64_t age_ms = clock_wall_ms() - self->attempt.started_at_ms;
-    bool voiding =
-        age_ms >= self->settler->loop->shop->config->payment_void_after_ms && !self->voiding;
+    bool is_old = age_ms >= self->settler->loop->shop->config->payment_void_after_ms;
+    bool voiding = !self->void_refused && (self->voiding || is_old);
 
+    self->settler->asking++;
     if (self->claimed && voiding == self->voiding) {
         gateway_ask(self);
         return;

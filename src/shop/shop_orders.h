@@ -111,7 +111,8 @@ struct settler {
     struct ledger_read read;
     struct arena arena;
     struct list settlements; /* open attempts that this one settles */
-    size_t count, asking;
+    size_t count;
+    size_t asking; /* from the claim to the gateway's answer */
     bool reading;
     uint64_t told_ms; /* that there is no gateway to ask */
 };
