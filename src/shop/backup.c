@@ -40,6 +40,10 @@ static bool take(void *context, const struct ledger_board *board)
     struct backup *backup = context;
     struct ledger_board *copy = &backup->boards[backup->count];
 
+    if (atomic_load_explicit(&backup->shop->ranking_feed->backup_cut, memory_order_relaxed)) {
+        backup->err = ERR_TIMEOUT;
+        return false;
+    }
     *copy = *board;
     copy->entries = arena_alloc(&backup->arena, (board->entry_count + 1) * sizeof *copy->entries);
     if (board->category.len)

@@ -33,7 +33,7 @@ struct ranking_feed {
     pthread_mutex_t copying; /* one copy at a time */
     _Atomic uint64_t answers[RANKING_ORIGIN_N], last_good, copies, boards_written, backup_failures;
     _Atomic int64_t backup_at_ms;
-    _Atomic bool backup_fault;
+    _Atomic bool backup_fault, backup_cut; /* no more time: what is left is for the next start */
 };
 
 struct ranking_feed *ranking_feed_new(void) MUST_CHECK;
@@ -50,7 +50,7 @@ bool ranking_feed_wants_copy(const struct shop *shop);
 /* What a commit changed, on the ledger's thread. */
 void ranking_feed_committed(struct shop *shop, const struct ledger_changes *changes);
 
-/* backup.c: every board that is out of date; blocks. */
+/* backup.c: every board that is out of date; blocks. ERR_TIMEOUT: cut short. */
 enum err backup_run(struct shop *shop, int64_t *ret_written) MUST_CHECK;
 
 /* ---- ranking_jobs.c: what the first loop does for all ---- */

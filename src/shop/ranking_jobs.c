@@ -68,13 +68,15 @@ static void backup_done(struct loop_work *work)
     struct ranking_jobs *jobs = CONTAINER_OF(work, struct ranking_jobs, backup);
 
     jobs->backing_up = false;
-    if (jobs->backup_err != ERR_OK && jobs->backup_err != jobs->backup_err_said)
+    if (jobs->backup_err == ERR_TIMEOUT)
+        LOG(LOG_INFO, "backup of the ranking cut short: the rest is for the next start");
+    else if (jobs->backup_err != ERR_OK && jobs->backup_err != jobs->backup_err_said)
         LOG(LOG_ERROR, "backup of the ranking failed, trying again",
             LOG_CSTR("error", err_name(jobs->backup_err)));
     else if (jobs->written)
         LOG(LOG_DEBUG, "ranking backed up", LOG_INT("boards", jobs->written));
     jobs->backup_err_said = jobs->backup_err;
-    if (jobs->last_backup_due)
+    if (jobs->last_backup_due && jobs->backup_err != ERR_TIMEOUT)
         backup_begin(jobs);
 }
 
@@ -177,6 +179,25 @@ static void stop(struct ranking_jobs *jobs)
     loop_timer_stop(&jobs->timer);
 }
 
+static void cut(struct loop_timer *timer)
+{
+    struct ranking_jobs *jobs = CONTAINER_OF(timer, struct ranking_jobs, cut);
+
+    atomic_store_explicit(&jobs->loop->shop->ranking_feed->backup_cut, true, memory_order_relaxed);
+}
+
+/* The last backup has a tenth of the drain's time: that is enough for what was sold since the one
+ * before, and the end does not wait for the first one of a big shop. */
+static void cut_later(struct ranking_jobs *jobs)
+{
+    const struct config *config = jobs->loop->shop->config;
+
+    jobs->cut.run = cut;
+    if (loop_timer_start(jobs->loop->loop, &jobs->cut,
+                         (uint64_t)config->http_drain_timeout_ms / 10) != ERR_OK)
+        cut(&jobs->cut);
+}
+
 void ranking_jobs_drain(struct ranking_jobs *jobs)
 {
     if (!jobs->loop || jobs->stopped)
@@ -184,6 +205,7 @@ void ranking_jobs_drain(struct ranking_jobs *jobs)
     stop(jobs);
     if (!has_backup(jobs))
         return;
+    cut_later(jobs);
     jobs->last_backup_due = jobs->backing_up; /* what has been sold since it began */
     if (!jobs->backing_up)
         backup_begin(jobs);
@@ -197,5 +219,6 @@ bool ranking_jobs_are_idle(const struct ranking_jobs *jobs)
 void ranking_jobs_fini(struct ranking_jobs *jobs)
 {
     stop(jobs);
+    loop_timer_stop(&jobs->cut);
     arena_fini(&jobs->arena);
 }

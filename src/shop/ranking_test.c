@@ -363,12 +363,29 @@ static void test_two_backups(void **state)
     end();
 }
 
+/* What is left is out of date, and so is made at the next start. */
+static void test_cut_short(void **state)
+{
+    int64_t written;
+
+    (void)state;
+    begin();
+    atomic_store(&shop.ranking_feed->backup_cut, true);
+    assert_int_equal(backup_run(&shop, &written), ERR_TIMEOUT);
+    assert_int_equal(written, 0);
+    atomic_store(&shop.ranking_feed->backup_cut, false);
+    assert_ok(backup_run(&shop, &written));
+    assert_int_equal(written, 8);
+    end();
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_top),    cmocka_unit_test(test_too_many),
-        cmocka_unit_test(test_places), cmocka_unit_test(test_last),
-        cmocka_unit_test(test_names),  cmocka_unit_test(test_two_backups),
+        cmocka_unit_test(test_top),       cmocka_unit_test(test_too_many),
+        cmocka_unit_test(test_places),    cmocka_unit_test(test_last),
+        cmocka_unit_test(test_names),     cmocka_unit_test(test_two_backups),
+        cmocka_unit_test(test_cut_short),
     };
     return cmocka_run_group_tests_name("ranking without its primary", tests, NULL, NULL);
 }

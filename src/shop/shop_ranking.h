@@ -118,7 +118,7 @@ void ranking_backup_fault_set(struct shop *shop, bool on);
 
 struct ranking_jobs {
     struct shop_loop *loop; /* NULL: not this loop's */
-    struct loop_timer timer;
+    struct loop_timer timer, cut;
     struct loop_work copy, backup;
     bool copying, backing_up, preparing, stopped;
     bool last_backup_due; /* once more when the present one has ended */
