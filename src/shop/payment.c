@@ -6,36 +6,9 @@
  * gateway has answered. What it cannot bring to an end (an unknown outcome, a store that is away)
  * stays open, and the settler ends it.
  */
-#include <inttypes.h>
-#include <stdio.h>
-
 #include "base/assert.h"
-#include "base/log.h"
 #include "base/mem.h"
-#include "shop/shop_internal.h"
-
-struct payment_flow {
-    struct list node; /* in loop->payments */
-    struct shop_loop *loop;
-    struct payment *payment; /* NULL: nobody waits any longer */
-    uint64_t deadline_ms;
-    enum payment_outcome at_deadline;
-    struct loop_timer timer;                 /* the deadline's, or `wake`'s if that is earlier */
-    void (*wake)(struct payment_flow *flow); /* NULL: ledger, gate or gateway are at work */
-    unsigned waits;
-    struct arena arena;          /* lines and key */
-    struct ledger_key key;       /* of `asked` */
-    struct ledger_command asked; /* as it was handed in */
-    struct shop_command command; /* at work: that, or the settling of the attempt */
-    struct ledger_attempt attempt;
-    struct gateway_call call;
-    struct gate_look look;
-    struct gate_held held;
-    bool attempted;     /* the gateway was asked, or may have been */
-    bool coupon_stored; /* the gate said so, then the ledger was asked again */
-};
-
-static void order_submit(struct payment_flow *flow);
+#include "shop/payment_internal.h"
 
 /* ---- the end ---- */
 
@@ -56,7 +29,7 @@ static void tell(struct payment_flow *flow, enum payment_outcome outcome)
     payment->done(payment);
 }
 
-static void end(struct payment_flow *flow, enum payment_outcome outcome)
+void payment_flow_end(struct payment_flow *flow, enum payment_outcome outcome)
 {
     tell(flow, outcome);
     loop_timer_stop(&flow->timer);
@@ -70,7 +43,7 @@ static void end(struct payment_flow *flow, enum payment_outcome outcome)
 static void deadline_passed(struct payment_flow *flow)
 {
     if (flow->wake)
-        end(flow, flow->at_deadline);
+        payment_flow_end(flow, flow->at_deadline);
     else
         tell(flow, flow->at_deadline);
 }
@@ -105,7 +78,7 @@ static enum err timer_set(struct payment_flow *flow, uint64_t after_ms)
 }
 
 /* Ledger, gate or gateway are at work from now on. */
-static void work_begins(struct payment_flow *flow)
+void payment_flow_works(struct payment_flow *flow)
 {
     flow->wake = NULL;
     flow->at_deadline = PAYMENT_UNKNOWN;
@@ -114,8 +87,8 @@ static void work_begins(struct payment_flow *flow)
 }
 
 /* A little later `wake`; a caller's deadline ends it with `outcome`. Nobody waits for nobody. */
-static void wait_a_little(struct payment_flow *flow, void (*wake)(struct payment_flow *flow),
-                          enum payment_outcome outcome)
+void payment_flow_waits(struct payment_flow *flow, void (*wake)(struct payment_flow *flow),
+                        enum payment_outcome outcome)
 {
     static const uint64_t waits_ms[] = { 5, 10, 20, 40, 50 };
     size_t i = MIN(flow->waits, ARRAY_COUNT(waits_ms) - 1);
@@ -124,161 +97,7 @@ static void wait_a_little(struct payment_flow *flow, void (*wake)(struct payment
     flow->at_deadline = outcome;
     flow->wake = wake;
     if (!flow->payment || flow->loop->draining || timer_set(flow, waits_ms[i]) != ERR_OK)
-        end(flow, outcome);
-}
-
-/* ---- settling ---- */
-
-static void settle_submit(struct payment_flow *flow);
-
-static void settle_again(struct payment_flow *flow)
-{
-    settle_submit(flow);
-}
-
-/* Somebody else has the say: with a key their answer can be had. */
-static void settle_stale(struct payment_flow *flow)
-{
-    if (flow->asked.key)
-        wait_a_little(flow, order_submit, PAYMENT_UNKNOWN);
-    else
-        end(flow, PAYMENT_UNKNOWN);
-}
-
-static void settle_done(struct shop_command *command)
-{
-    struct payment_flow *flow = CONTAINER_OF(command, struct payment_flow, command);
-    const struct ledger_attempt_settle *settle = &command->ledger.attempt_settle;
-
-    if (command->ledger.err == ERR_UNCERTAIN) {
-        end(flow, PAYMENT_UNKNOWN);
-        return;
-    }
-    if (command->ledger.err != ERR_OK) {
-        wait_a_little(flow, settle_again, PAYMENT_UNKNOWN);
-        return;
-    }
-    switch (settle->result.outcome) {
-    case LEDGER_ORDER_OK:
-        end(flow, PAYMENT_OK);
-        return;
-    case LEDGER_ORDER_REFUSED:
-        end(flow, PAYMENT_DECLINED);
-        return;
-    case LEDGER_ORDER_ABANDONED:
-        end(flow, PAYMENT_UNAVAILABLE);
-        return;
-    case LEDGER_ORDER_STALE:
-        settle_stale(flow);
-        return;
-    case LEDGER_ORDER_HELD:
-    case LEDGER_ORDER_BUSY:
-    case LEDGER_ORDER_NO_USER:
-    case LEDGER_ORDER_NO_ORDER:
-    case LEDGER_ORDER_NOT_OWNER:
-    case LEDGER_ORDER_INVALID_STATUS:
-    case LEDGER_ORDER_NO_LINES:
-    case LEDGER_ORDER_NO_PRODUCT:
-    case LEDGER_ORDER_INSUFFICIENT_STOCK:
-    case LEDGER_ORDER_INVALID_COUPON:
-    case LEDGER_ORDER_EXPIRED_COUPON:
-    case LEDGER_ORDER_OVERFLOW:
-    case LEDGER_ORDER_INSUFFICIENT_BALANCE:
-        break;
-    }
-    ASSERT(false && "not an outcome of settling");
-}
-
-static enum ledger_attempt_answer answer_of(enum gateway_outcome outcome)
-{
-    switch (outcome) {
-    case GATEWAY_APPROVED:
-        return LEDGER_ATTEMPT_APPROVED;
-    case GATEWAY_REFUSED:
-        return LEDGER_ATTEMPT_REFUSED;
-    case GATEWAY_UNSENT:
-        return LEDGER_ATTEMPT_UNASKED;
-    case GATEWAY_UNKNOWN:
-        break;
-    }
-    ASSERT(false && "an unknown outcome is not settled");
-    return LEDGER_ATTEMPT_UNASKED;
-}
-
-static void settle_submit(struct payment_flow *flow)
-{
-    work_begins(flow);
-    ledger_command_fini(&flow->command.ledger);
-    flow->command.done = settle_done;
-    flow->command.ledger =
-        (struct ledger_command){ .op = LEDGER_ATTEMPT_SETTLE, .render = flow->asked.render };
-    payment_settle_fill(&flow->command.ledger.attempt_settle, &flow->attempt,
-                        answer_of(flow->call.outcome), &flow->call);
-    shop_command(flow->loop, &flow->command);
-}
-
-/* ---- the gateway ---- */
-
-void payment_settle_fill(struct ledger_attempt_settle *settle, const struct ledger_attempt *attempt,
-                         enum ledger_attempt_answer answer, const struct gateway_call *call)
-{
-    *settle = (struct ledger_attempt_settle){ .kind = attempt->kind,
-                                              .subject_id = attempt->subject_id,
-                                              .number = attempt->number,
-                                              .claim = attempt->claim,
-                                              .answer = answer };
-    _Static_assert(sizeof settle->transaction_id == sizeof call->transaction_id, "the same text");
-    if (answer == LEDGER_ATTEMPT_APPROVED)
-        memcpy(settle->transaction_id, call->transaction_id, sizeof settle->transaction_id);
-}
-
-void payment_call_fill(struct gateway_call *call, const struct ledger_attempt *attempt)
-{
-    static const char *const names[] = { [LEDGER_ATTEMPT_PAYMENT] = "order",
-                                         [LEDGER_ATTEMPT_CHARGE] = "charge",
-                                         [LEDGER_ATTEMPT_REFUND] = "refund" };
-
-    *call = (struct gateway_call){
-        .op = attempt->kind == LEDGER_ATTEMPT_REFUND ? GATEWAY_REFUND : GATEWAY_CHARGE,
-        .client_key = str_from(attempt->client_key),
-        .user_id = attempt->user_id,
-        .order_id = attempt->kind == LEDGER_ATTEMPT_CHARGE ? 0 : attempt->subject_id,
-        .amount = attempt->amount,
-    };
-    snprintf(call->key, sizeof call->key, "%s-%" PRId64 "-%" PRId64, names[attempt->kind],
-             attempt->subject_id, attempt->number);
-    _Static_assert(sizeof call->refunded_id == sizeof attempt->refunded_id, "the same text");
-    memcpy(call->refunded_id, attempt->refunded_id, sizeof call->refunded_id);
-}
-
-static void gateway_answered(struct gateway_call *call)
-{
-    struct payment_flow *flow = CONTAINER_OF(call, struct payment_flow, call);
-
-    if (call->outcome == GATEWAY_UNKNOWN) {
-        LOG(LOG_WARN, "payment attempt of unknown outcome", LOG_CSTR("attempt", call->key),
-            LOG_INT("user", call->user_id), LOG_INT("amount", call->amount));
-        end(flow, PAYMENT_UNKNOWN); /* the settler goes on */
-        return;
-    }
-    if (call->outcome == GATEWAY_UNSENT)
-        flow->attempted = false;
-    settle_submit(flow);
-}
-
-static void gateway_ask(struct payment_flow *flow, const struct ledger_attempt *attempt)
-{
-    work_begins(flow);
-    flow->attempt = *attempt;
-    payment_call_fill(&flow->call, &flow->attempt);
-    if (!flow->loop->gateway) { /* a refund, and the gateway was configured away since */
-        flow->call.outcome = GATEWAY_UNSENT;
-        settle_submit(flow);
-        return;
-    }
-    flow->attempted = true;
-    flow->call.done = gateway_answered;
-    gateway_start(flow->loop->gateway, &flow->call);
+        payment_flow_end(flow, outcome);
 }
 
 /* ---- a coupon that is granted, and not stored yet ---- */
@@ -290,18 +109,18 @@ static void coupon_looked(struct gate_look *look)
     struct payment_flow *flow = CONTAINER_OF(look, struct payment_flow, look);
 
     if (look->err != ERR_OK || (flow->held.slot && flow->held.pending)) {
-        wait_a_little(flow, coupon_look, PAYMENT_UNAVAILABLE);
+        payment_flow_waits(flow, coupon_look, PAYMENT_UNAVAILABLE);
     } else if (flow->held.slot && flow->payment) {
         flow->coupon_stored = true; /* by now: only what the ledger says next counts */
-        order_submit(flow);
+        payment_flow_submit(flow);
     } else {
-        end(flow, PAYMENT_INVALID_COUPON);
+        payment_flow_end(flow, PAYMENT_INVALID_COUPON);
     }
 }
 
 static void coupon_look(struct payment_flow *flow)
 {
-    work_begins(flow);
+    payment_flow_works(flow);
     flow->at_deadline = PAYMENT_UNAVAILABLE;
     flow->held = (struct gate_held){ .coupon_id = flow->asked.order_create.coupon_id };
     flow->look = (struct gate_look){ .done = coupon_looked,
@@ -317,7 +136,7 @@ static void coupon_invalid(struct payment_flow *flow)
         catalog_find(flow->loop->shop->catalog, flow->asked.order_create.coupon_id))
         coupon_look(flow);
     else
-        end(flow, PAYMENT_INVALID_COUPON);
+        payment_flow_end(flow, PAYMENT_INVALID_COUPON);
 }
 
 /* ---- the ledger's first answer ---- */
@@ -327,7 +146,7 @@ static void refuse(struct payment_flow *flow, const struct ledger_order_result *
 {
     if (flow->payment)
         flow->payment->product_id = result->product_id;
-    end(flow, outcome);
+    payment_flow_end(flow, outcome);
 }
 
 static void order_decided(struct payment_flow *flow, const struct ledger_order_result *result)
@@ -336,31 +155,31 @@ static void order_decided(struct payment_flow *flow, const struct ledger_order_r
         flow->payment->order_id = result->order_id;
     switch (result->outcome) {
     case LEDGER_ORDER_OK:
-        end(flow, PAYMENT_OK);
+        payment_flow_end(flow, PAYMENT_OK);
         return;
     case LEDGER_ORDER_HELD:
-        gateway_ask(flow, &result->attempt);
+        payment_flow_attempt(flow, &result->attempt);
         return;
     case LEDGER_ORDER_BUSY:
-        wait_a_little(flow, order_submit, PAYMENT_BUSY);
+        payment_flow_waits(flow, payment_flow_submit, PAYMENT_BUSY);
         return;
     case LEDGER_ORDER_REFUSED:
-        end(flow, PAYMENT_DECLINED);
+        payment_flow_end(flow, PAYMENT_DECLINED);
         return;
     case LEDGER_ORDER_NO_USER:
-        end(flow, PAYMENT_NO_USER);
+        payment_flow_end(flow, PAYMENT_NO_USER);
         return;
     case LEDGER_ORDER_NO_ORDER:
-        end(flow, PAYMENT_NO_ORDER);
+        payment_flow_end(flow, PAYMENT_NO_ORDER);
         return;
     case LEDGER_ORDER_NOT_OWNER:
-        end(flow, PAYMENT_NOT_OWNER);
+        payment_flow_end(flow, PAYMENT_NOT_OWNER);
         return;
     case LEDGER_ORDER_INVALID_STATUS:
-        end(flow, PAYMENT_INVALID_STATUS);
+        payment_flow_end(flow, PAYMENT_INVALID_STATUS);
         return;
     case LEDGER_ORDER_NO_LINES:
-        end(flow, PAYMENT_NO_LINES);
+        payment_flow_end(flow, PAYMENT_NO_LINES);
         return;
     case LEDGER_ORDER_NO_PRODUCT:
         refuse(flow, result, PAYMENT_NO_PRODUCT);
@@ -372,13 +191,13 @@ static void order_decided(struct payment_flow *flow, const struct ledger_order_r
         coupon_invalid(flow);
         return;
     case LEDGER_ORDER_EXPIRED_COUPON:
-        end(flow, PAYMENT_EXPIRED_COUPON);
+        payment_flow_end(flow, PAYMENT_EXPIRED_COUPON);
         return;
     case LEDGER_ORDER_OVERFLOW:
-        end(flow, PAYMENT_OVERFLOW);
+        payment_flow_end(flow, PAYMENT_OVERFLOW);
         return;
     case LEDGER_ORDER_INSUFFICIENT_BALANCE:
-        end(flow, PAYMENT_INSUFFICIENT_BALANCE);
+        payment_flow_end(flow, PAYMENT_INSUFFICIENT_BALANCE);
         return;
     case LEDGER_ORDER_STALE:
     case LEDGER_ORDER_ABANDONED:
@@ -391,22 +210,22 @@ static void charge_decided(struct payment_flow *flow, const struct ledger_charge
 {
     switch (charge->outcome) {
     case LEDGER_CHARGE_OK:
-        end(flow, PAYMENT_OK);
+        payment_flow_end(flow, PAYMENT_OK);
         return;
     case LEDGER_CHARGE_NO_USER:
-        end(flow, PAYMENT_NO_USER);
+        payment_flow_end(flow, PAYMENT_NO_USER);
         return;
     case LEDGER_CHARGE_INVALID_AMOUNT:
-        end(flow, PAYMENT_INVALID_AMOUNT);
+        payment_flow_end(flow, PAYMENT_INVALID_AMOUNT);
         return;
     case LEDGER_CHARGE_HELD:
-        gateway_ask(flow, &charge->attempt);
+        payment_flow_attempt(flow, &charge->attempt);
         return;
     case LEDGER_CHARGE_BUSY:
-        wait_a_little(flow, order_submit, PAYMENT_BUSY);
+        payment_flow_waits(flow, payment_flow_submit, PAYMENT_BUSY);
         return;
     case LEDGER_CHARGE_REFUSED:
-        end(flow, PAYMENT_DECLINED);
+        payment_flow_end(flow, PAYMENT_DECLINED);
         return;
     }
 }
@@ -425,9 +244,9 @@ static void order_done(struct shop_command *command)
     const struct ledger_command *ledger = &command->ledger;
 
     if (ledger->err != ERR_OK)
-        end(flow, outcome_of(flow, ledger->err));
+        payment_flow_end(flow, outcome_of(flow, ledger->err));
     else if (ledger->key_outcome == LEDGER_KEY_REUSED)
-        end(flow, PAYMENT_KEY_REUSED);
+        payment_flow_end(flow, PAYMENT_KEY_REUSED);
     else if (ledger->op == LEDGER_ORDER_CREATE)
         order_decided(flow, &ledger->order_create.result);
     else if (ledger->op == LEDGER_ORDER_PAY)
@@ -438,9 +257,9 @@ static void order_done(struct shop_command *command)
         charge_decided(flow, &ledger->charge);
 }
 
-static void order_submit(struct payment_flow *flow)
+void payment_flow_submit(struct payment_flow *flow)
 {
-    work_begins(flow);
+    payment_flow_works(flow);
     ledger_command_fini(&flow->command.ledger);
     flow->command.done = order_done;
     flow->command.ledger = flow->asked;
@@ -499,5 +318,5 @@ void payment_start(struct shop_loop *loop, struct payment *payment)
     flow->payment = payment;
     flow->deadline_ms = loop_now_ms(loop->loop) + (uint64_t)loop->shop->config->request_deadline_ms;
     list_append(&loop->payments, &flow->node);
-    order_submit(flow);
+    payment_flow_submit(flow);
 }
