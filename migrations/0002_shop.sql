@@ -14,6 +14,7 @@ ALTER TABLE users ADD COLUMN orders_cancelled INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE store ADD COLUMN next_order_id INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE store ADD COLUMN next_charge_id INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE store ADD COLUMN products INTEGER NOT NULL DEFAULT 0;      -- how many there are
+ALTER TABLE store ADD COLUMN category_moved_at INTEGER NOT NULL DEFAULT 0;  -- boards of then are old
 
 -- A charge that goes through the payment gateway: 0 while that is asked, then 200 or 402.
 ALTER TABLE charges ADD COLUMN status INTEGER NOT NULL DEFAULT 200;

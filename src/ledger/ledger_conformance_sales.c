@@ -408,6 +408,42 @@ static void test_boards_versions(void **state)
     sales_end();
 }
 
+/* A product that moves to another category is in its boards, though nothing is sold. */
+static void test_boards_moved(void **state)
+{
+    struct ledger_product to = { .category = STR("pots") };
+    struct ledger_command move = { .op = LEDGER_PRODUCT_CHANGE,
+                                   .product_change = {
+                                       .product_id = 1, .to = to, .has_category = true } };
+    struct sales_sum all[PRODUCTS];
+
+    (void)state;
+    sales_begin();
+    sell(DAY, 1, 3);
+    sell(DAY, 4, 2);
+    assert_ok(ledger_scan_sales(world.ledger, DAY, take_time, NULL));
+    next_moment();
+    store_boards(scan_boards(DAY, DAY), 0);
+    assert_int_equal(scan_boards(DAY, DAY), 0);
+    next_moment();
+    conf_run(&move, 1);
+    assert_ok(move.err);
+    categories[1] = STR("pots");
+    next_moment();
+    size_t count = scan_boards(DAY, DAY);
+    assert_int_equal(count, 12); /* four windows: all, and two categories */
+    assert_int_equal(store_boards(count, 0).written, count);
+    assert_int_equal(scan_boards(DAY, DAY), 0);
+    for (size_t i = 0; i < count; i++) {
+        const struct ledger_board *board = &boards[i];
+        struct str category = board->category.len ? board->category : STR_NONE;
+        size_t ranked = expected(board->window, board->day, category, all);
+        assert_int_equal(ranked, category.ptr ? 1 : 2);
+        expect_board(board->window, board->day, category, all, ranked, board->made_at_ms);
+    }
+    sales_end();
+}
+
 /* ---- given back ---- */
 
 static struct ledger_command buy(int64_t product_id, int64_t quantity)
@@ -476,6 +512,7 @@ int ledger_conformance_sales(void)
         CONFORMANCE_TEST(test_boards),
         CONFORMANCE_TEST(test_boards_out_of_date),
         CONFORMANCE_TEST(test_boards_versions),
+        CONFORMANCE_TEST(test_boards_moved),
         CONFORMANCE_TEST(test_refund),
     };
     return cmocka_run_group_tests_name("sales", tests, NULL, NULL);

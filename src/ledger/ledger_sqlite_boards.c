@@ -3,7 +3,7 @@
  * The backup: finished boards. A board's version is the sum of the versions of its days; they only
  * grow, so a higher one is a later state of the same sums, whoever made it and when. The board of
  * all products is the last of its days to be handed out: once it is stored, so are those of the
- * categories.
+ * categories. When a product moves to another category, the boards made until then are made again.
  */
 #include <stdlib.h>
 
@@ -72,7 +72,9 @@ enum err ledger_sqlite_boards_store(struct sqlite_ledger *ledger, struct ledger_
                           " (sales_window, day, category, version, made_at, entries)"
                           " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
                           " version = excluded.version, made_at = excluded.made_at,"
-                          " entries = excluded.entries WHERE excluded.version > version",
+                          " entries = excluded.entries WHERE excluded.version > version"
+                          " OR (excluded.version = version AND excluded.made_at > made_at"
+                          " AND made_at <= (SELECT category_moved_at FROM store))",
                           &stmt));
     enum err e = store_each(ledger, stmt, store);
     sqlite3_finalize(stmt);
@@ -298,7 +300,9 @@ static enum err scan_open(struct ledger *ledger, struct scan *scan)
         scan->db, "SELECT coalesce(sum(version), 0) FROM sales_days WHERE day BETWEEN ? AND ?",
         &scan->version));
     TRY(sqlite_db_prepare(
-        scan->db, "SELECT version FROM boards WHERE sales_window = ? AND day = ? AND category = ''",
+        scan->db,
+        "SELECT version FROM boards WHERE sales_window = ? AND day = ? AND category = ''"
+        " AND made_at > (SELECT category_moved_at FROM store)",
         &scan->stored));
     TRY(sqlite_db_prepare(scan->db, "SELECT category FROM products WHERE product_id = ?",
                           &scan->category));

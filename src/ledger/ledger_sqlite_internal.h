@@ -13,8 +13,8 @@
 /* The writer's statements, by the file that uses them. */
 struct sqlite_shop_statements {
     sqlite3_stmt *load_product, *load_cart, *load_cart_line;
-    sqlite3_stmt *insert_product, *update_product, *store_stock, *count_category, *store_cart_line,
-        *delete_cart_line;
+    sqlite3_stmt *insert_product, *update_product, *store_stock, *count_category, *move_category,
+        *store_cart_line, *delete_cart_line;
 };
 
 struct sqlite_order_statements {

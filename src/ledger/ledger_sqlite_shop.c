@@ -19,6 +19,7 @@ enum err ledger_sqlite_shop_prepare(struct sqlite_ledger *ledger)
         { &s->store_stock, "UPDATE products SET stock = ?2, held = ?3 WHERE product_id = ?1" },
         { &s->count_category, "INSERT INTO categories (category, products) VALUES (?1, max(?2, 0))"
                               " ON CONFLICT (category) DO UPDATE SET products = products + ?2" },
+        { &s->move_category, "UPDATE store SET category_moved_at = max(category_moved_at, ?)" },
         { &s->store_cart_line,
           "INSERT INTO cart_lines (user_id, product_id, quantity, line) VALUES (?, ?, ?, ?)"
           " ON CONFLICT DO UPDATE SET quantity = excluded.quantity, line = excluded.line" },
@@ -110,15 +111,19 @@ static enum err count_category(sqlite3_stmt *stmt, struct str category, int64_t 
     return sqlite_db_run(stmt);
 }
 
-/* How many products a category has is kept, never counted. */
-static enum err store_categories(sqlite3_stmt *stmt, const struct ledger_product_row *row)
+/* How many products a category has is kept, never counted. A product that moves makes the backup's
+ * boards out of date, though nothing was sold. */
+static enum err store_categories(struct sqlite_shop_statements *s,
+                                 const struct ledger_product_row *row, int64_t now_ms)
 {
     if (row->created)
-        return count_category(stmt, row->product.category, 1);
+        return count_category(s->count_category, row->product.category, 1);
     if (str_equal(row->product.category, row->category_before))
         return ERR_OK;
-    TRY(count_category(stmt, row->category_before, -1));
-    return count_category(stmt, row->product.category, 1);
+    sqlite3_bind_int64(s->move_category, 1, now_ms);
+    TRY(sqlite_db_run(s->move_category));
+    TRY(count_category(s->count_category, row->category_before, -1));
+    return count_category(s->count_category, row->product.category, 1);
 }
 
 static enum err store_stock(sqlite3_stmt *stmt, const struct ledger_product *product)
@@ -130,14 +135,14 @@ static enum err store_stock(sqlite3_stmt *stmt, const struct ledger_product *pro
 }
 
 static enum err store_product(struct sqlite_shop_statements *s,
-                              const struct ledger_product_row *row)
+                              const struct ledger_product_row *row, int64_t now_ms)
 {
     const struct ledger_product *product = &row->product;
     sqlite3_stmt *stmt = row->created ? s->insert_product : s->update_product;
 
     if (!row->created && !row->listed)
         return store_stock(s->store_stock, product);
-    TRY(store_categories(s->count_category, row));
+    TRY(store_categories(s, row, now_ms));
     sqlite3_bind_int64(stmt, 1, product->product_id);
     ledger_sqlite_bind_text(stmt, 2, product->name);
     ledger_sqlite_bind_text(stmt, 3, product->description);
@@ -171,7 +176,7 @@ enum err ledger_sqlite_shop_store(struct sqlite_ledger *ledger)
     for (size_t i = 0; i < products->count; i++) {
         const struct ledger_product_row *row = products->rows[i];
         if (row->created || row->changed)
-            TRY(store_product(&ledger->stmt.shop, row));
+            TRY(store_product(&ledger->stmt.shop, row, ledger->rows.now_ms));
     }
     for (size_t i = 0; i < lines->count; i++) {
         const struct ledger_cart_line_row *row = lines->rows[i];
