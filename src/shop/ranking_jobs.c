@@ -10,6 +10,7 @@
 enum {
     LOOK_MS = 100,
     COPY_AGAIN_MS = 500,      /* after one that did not come to its end */
+    AFTER_START_MS = 30000,   /* what the process before this one did not get to */
     AFTER_MIDNIGHT_MS = 1000, /* commits of the day that ended are through */
     PREPARE_BEFORE_MS = 60000,
 };
@@ -167,8 +168,8 @@ enum err ranking_jobs_start(struct ranking_jobs *jobs, struct shop_loop *loop)
 {
     jobs->loop = loop;
     jobs->today = jobs->prepared_for = clock_day(clock_wall_ms());
-    jobs->next_backup_ms =
-        loop_now_ms(loop->loop) + (uint64_t)loop->shop->config->ranking_backup_every_ms;
+    int64_t every_ms = loop->shop->config->ranking_backup_every_ms;
+    jobs->next_backup_ms = loop_now_ms(loop->loop) + (uint64_t)MIN(every_ms, AFTER_START_MS);
     jobs->timer.run = look;
     return loop_timer_start(loop->loop, &jobs->timer, LOOK_MS);
 }
