@@ -299,7 +299,8 @@ struct ledger_read {
     size_t attempt_count;
 
     /* SALES_PAGE: window, day, category, after (rank), limit. SALES_PRODUCT: window, day, category,
-     * product_id, around. BOARD: window, day, category. first_rank: of entries[0]. */
+     * product_id, around; entries: its neighbours, itself among them. BOARD: window, day, category.
+     * first_rank: of entries[0]. */
     enum sales_window window;
     int64_t day, around;
     struct sales_sum *entries;
