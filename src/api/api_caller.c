@@ -54,6 +54,39 @@ static bool admin_only(struct api_call *call)
     return false;
 }
 
+/* A page of this machine, or no page at all: a browser names the page of whatever changes
+ * something, also where it would not show the answer to that page. */
+static bool is_page_of_this_machine(struct http_request *request)
+{
+    static const char *const hosts[] = { "http://localhost", "https://localhost",
+                                         "http://127.0.0.1", "https://127.0.0.1",
+                                         "http://[::1]",     "https://[::1]" };
+    struct str origin = http_request_header(request, STR("Origin"));
+
+    if (!origin.ptr)
+        return true;
+    for (size_t i = 0; i < ARRAY_COUNT(hosts); i++) {
+        struct str host = str_from(hosts[i]);
+        if (str_has_prefix(origin, host) && (origin.len == host.len || origin.ptr[host.len] == ':'))
+            return !is_given_twice(request, STR("Origin"));
+    }
+    return false;
+}
+
+/* Administration without tokens. */
+static bool admit_by_place(struct api_call *call)
+{
+    if (!call->http->peer_is_loopback) {
+        api_problem(call, PROBLEM_FORBIDDEN,
+                    "administration is open to callers from loopback only");
+        return false;
+    }
+    if (is_page_of_this_machine(call->http))
+        return true;
+    api_problem(call, PROBLEM_FORBIDDEN, "administration is closed to pages of other origins");
+    return false;
+}
+
 /* With no gateway a charge is money from nowhere: an administrator's to give. */
 static bool needs_admin(const struct config *config, enum api_access access)
 {
@@ -71,11 +104,7 @@ bool api_caller_admit(struct api_call *call)
     if (config->profile != CONFIG_PROD) {
         if (access != API_ADMIN && access != API_TEST && access != API_OPS)
             return true;
-        if (call->http->peer_is_loopback)
-            return true;
-        api_problem(call, PROBLEM_FORBIDDEN,
-                    "administration is open to callers from loopback only");
-        return false;
+        return admit_by_place(call);
     }
     if (!authenticate(call) || !limit(call))
         return false;

@@ -313,7 +313,7 @@ static void test_cors_not_for_loopback(void **state)
     (void)state;
     configure("", "*", 0, 0);
     struct answer answer = ask("127.0.0.1", "GET", "/api/admin/coupons", SHOP);
-    assert_int_equal(answer.status, 200);
+    assert_int_equal(answer.status, 403);
     expect_field(&answer, "Access-Control-Allow-Origin", NULL);
     answer = ask("127.0.0.1", "OPTIONS", "/api/admin/users", SHOP PREFLIGHT);
     expect_field(&answer, "Access-Control-Allow-Origin", NULL);
@@ -321,6 +321,39 @@ static void test_cors_not_for_loopback(void **state)
     expect_field(&answer, "Access-Control-Allow-Origin", NULL);
     answer = ask("127.0.0.1", "GET", "/api/coupons", SHOP);
     expect_field(&answer, "Access-Control-Allow-Origin", "*");
+}
+
+/* What a page of another origin may send without a preflight changes nothing either. */
+static void test_pages_do_not_administrate(void **state)
+{
+    static const struct {
+        const char *origin;
+        int status;
+    } cases[] = {
+        { "http://localhost:3000", 200 },
+        { "http://127.0.0.1:8080", 200 },
+        { "http://[::1]:8080", 200 },
+        { "https://localhost", 200 },
+        { "https://shop.example", 403 },
+        { "null", 403 },
+        { "", 403 },
+        { "http://localhost.evil.example", 403 },
+        { "http://127.0.0.1.evil.example", 403 },
+        { "http://localhost:3000\r\nOrigin: http://evil.example", 403 },
+    };
+
+    (void)state;
+    configure("", "", 0, 0);
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        char fields[200];
+        snprintf(fields, sizeof fields, "Origin: %s\r\n", cases[i].origin);
+        struct answer answer = ask("127.0.0.1", "GET", "/api/admin/coupons", fields);
+        assert_int_equal(answer.status, cases[i].status);
+        snprintf(fields, sizeof fields, "Origin: %s\r\nContent-Length: 4\r\n\r\n{}",
+                 cases[i].origin);
+        answer = ask("127.0.0.1", "PATCH", "/api/admin/products/1", fields);
+        assert_int_equal(answer.status == 403, cases[i].status == 403);
+    }
 }
 
 int main(void)
@@ -338,6 +371,7 @@ int main(void)
         IN(prod, test_cors_others),
         IN(prod, test_cors_any),
         IN(test, test_cors_not_for_loopback),
+        IN(test, test_pages_do_not_administrate),
     };
 #undef IN
 
