@@ -4,17 +4,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-/* Who made a change: the token's subject, or, where there are no tokens, the caller's address. */
 static void log_change(struct api_call *call, const char *what, int64_t coupon_id, int64_t quantity)
 {
-    if (call->claims.has_user)
-        LOG(LOG_INFO, what, LOG_STR("request", call->http->request_id),
-            LOG_INT("coupon", coupon_id), LOG_INT("quantity", quantity),
-            LOG_INT("by_user", call->claims.user_id));
-    else
-        LOG(LOG_INFO, what, LOG_STR("request", call->http->request_id),
-            LOG_INT("coupon", coupon_id), LOG_INT("quantity", quantity),
-            LOG_STR("by_address", call->http->peer_text));
+    LOG(LOG_INFO, what, LOG_STR("request", call->http->request_id), LOG_INT("coupon", coupon_id),
+        LOG_INT("quantity", quantity), API_LOG_BY(call));
 }
 
 static bool quantity_allowed(struct api_call *call, int64_t quantity)

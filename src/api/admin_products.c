@@ -7,21 +7,14 @@ struct put_call {
     struct product_put put;
 };
 
-/* Who made a change: the token's subject, or, where there are no tokens, the caller's address. */
 static void log_put(const struct put_call *self)
 {
     const struct api_call *call = self->call;
     const struct ledger_product *now = &self->put.now;
-    const char *what = self->put.create ? "product created" : "product changed";
 
-    if (call->claims.has_user)
-        LOG(LOG_INFO, what, LOG_STR("request", call->http->request_id),
-            LOG_INT("product", now->product_id), LOG_INT("price", now->price),
-            LOG_INT("stock", now->stock), LOG_INT("by_user", call->claims.user_id));
-    else
-        LOG(LOG_INFO, what, LOG_STR("request", call->http->request_id),
-            LOG_INT("product", now->product_id), LOG_INT("price", now->price),
-            LOG_INT("stock", now->stock), LOG_STR("by_address", call->http->peer_text));
+    LOG(LOG_INFO, self->put.create ? "product created" : "product changed",
+        LOG_STR("request", call->http->request_id), LOG_INT("product", now->product_id),
+        LOG_INT("price", now->price), LOG_INT("stock", now->stock), API_LOG_BY(call));
 }
 
 static void put_done(struct product_put *put)

@@ -10,7 +10,7 @@ void admin_log(struct api_call *call)
 
     log_set_level((enum log_level)body->level);
     LOG(LOG_WARN, "log level", LOG_CSTR("level", log_level_name((enum log_level)body->level)),
-        LOG_STR("request", call->http->request_id));
+        LOG_STR("request", call->http->request_id), API_LOG_BY(call));
     api_answer(call, 200, &log_body_json, body);
 }
 

@@ -22,8 +22,7 @@ static void users_done(struct shop_command *command)
     } else {
         LOG(LOG_INFO, "users created", LOG_STR("request", call->http->request_id),
             LOG_INT("from", create->from_user_id), LOG_INT("to", create->to_user_id),
-            LOG_INT("created", create->created), LOG_STR("by_address", call->http->peer_text),
-            LOG_INT("by_user", call->claims.has_user ? call->claims.user_id : 0));
+            LOG_INT("created", create->created), API_LOG_BY(call));
         api_answer(call, 201, &users_create_answer_json,
                    &(struct users_create_answer){ create->created });
     }

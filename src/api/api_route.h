@@ -7,6 +7,7 @@
 #pragma once
 #include "api/api.h"
 #include "api/problem.h"
+#include "base/log.h"
 #include "json/json_bind.h"
 
 enum api_access {
@@ -41,6 +42,10 @@ struct api_call {
     void *state;                   /* the handler's own */
     struct answer_stamp stamp;     /* routes with API_CACHED; see api_keep() */
 };
+
+/* Who changes something, for the log: the token's subject, "" without tokens, and from where. */
+#define API_LOG_BY(call) \
+    LOG_CSTR("by", (call)->claims.subject), LOG_STR("by_address", (call)->http->peer_text)
 
 enum api_flag {
     API_KEYED = 1,        /* takes an Idempotency-Key, which the body may name, too */

@@ -128,7 +128,7 @@ static void charge_done(struct payment *payment)
                                 : payment->outcome == PAYMENT_OK ? "charged"
                                                                  : "declined"),
             LOG_INT("user", charge->user_id), LOG_INT("amount", charge->amount),
-            LOG_INT("duration_us", api_elapsed_us(self->call)));
+            LOG_INT("duration_us", api_elapsed_us(self->call)), API_LOG_BY(self->call));
     payment_respond(self->call, payment);
 }
 

@@ -13,6 +13,7 @@
 #include "base/str.h"
 
 enum { AUTH_SECRET_BYTES_MIN = 32, AUTH_TOKEN_BYTES_MAX = 8192 };
+enum { AUTH_SUBJECT_BYTES_MAX = 64 };
 enum { AUTH_KEYS_MAX = 32, AUTH_KEY_FILE_BYTES_MAX = 64 * 1024 };
 
 struct auth_keys;  /* shared by all threads; what is in it may be replaced while they verify */
@@ -22,7 +23,8 @@ struct auth_claims {
     int64_t user_id; /* `sub`; only with has_user */
     bool has_user;   /* false: `sub` is missing or not a number, which only an admin may have */
     bool admin;
-    int64_t expires_ms; /* wall ms of `exp`, leeway not added */
+    int64_t expires_ms;                       /* wall ms of `exp`, leeway not added */
+    char subject[AUTH_SUBJECT_BYTES_MAX + 1]; /* `sub` for people, cut off where it is long */
 };
 
 /* Why a token was refused; AUTH_OK is the only good one. */

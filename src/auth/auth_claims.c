@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The JSON inside tokens. Issuers differ: what we do not need may have any type. */
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "auth/auth_internal.h"
 #include "base/arena.h"
 #include "json/json_bind.h"
@@ -87,6 +90,17 @@ enum auth_result auth_header_parse(struct str json, struct arena *arena,
     return AUTH_OK;
 }
 
+/* No character is cut in two. */
+static void subject_set(struct auth_claims *claims, struct str text)
+{
+    size_t len = MIN(text.len, sizeof claims->subject - 1);
+
+    while (len > 0 && len < text.len && ((unsigned char)text.ptr[len] & 0xC0) == 0x80)
+        len--;
+    memcpy(claims->subject, text.ptr, len);
+    claims->subject[len] = '\0';
+}
+
 static enum err parse_subject(struct str json, struct arena *arena, struct auth_claims *claims)
 {
     struct json_error error;
@@ -97,9 +111,12 @@ static enum err parse_subject(struct str json, struct arena *arena, struct auth_
     if (err == ERR_OK) {
         claims->has_user = true;
         claims->user_id = number.sub;
+        snprintf(claims->subject, sizeof claims->subject, "%" PRId64, number.sub);
     } else if (err == ERR_INVALID) {
         err = json_parse(json, &text_sub_json, arena, &text, &error);
         claims->has_user = err == ERR_OK && str_parse_int64(text.sub, &claims->user_id);
+        if (err == ERR_OK && text.sub.len > 0)
+            subject_set(claims, text.sub);
     }
     return err;
 }

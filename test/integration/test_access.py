@@ -254,6 +254,35 @@ def test_what_is_anothers(prod):
     assert ask(server, mine, path + "/payment", "POST", keyed).status == 200
 
 
+# ---- who did it ----
+
+
+def test_changes_name_who_made_them(prod):
+    server = with_users(prod(auth__secret=KEY))
+    coupon = {"name": "n", "discountRate": 1, "totalQuantity": 9, "endsAt": "2099-01-01T00:00:00Z"}
+    changes = [
+        ("POST", "/api/admin/users", {}, "users created"),
+        ("POST", "/api/admin/products", {"name": "p", "price": 0, "stock": 10}, "product created"),
+        ("PATCH", "/api/admin/products/1", {"stock": 11}, "product changed"),
+        ("POST", "/api/admin/coupons", coupon, "coupon created"),
+        ("PATCH", "/api/admin/coupons/1", {"totalQuantity": 10}, "coupon changed"),
+        ("POST", "/api/users/7/balance/charge", {"amount": 5, "idempotencyKey": "k"}, "charge"),
+        ("POST", "/api/admin/log", {"level": "info"}, "log level"),
+    ]
+
+    def logged(event, by):
+        lines = [json.loads(line) for line in server.log_text().splitlines()]
+        return [x for x in lines if (x["event"], x.get("by"), x.get("by_address")) == (event, by, "127.0.0.1")]
+
+    # 64 bytes of a subject at most, and no character cut in two
+    for subject, by in ((7, "7"), ("운영자 A", "운영자 A"), ("가" * 50, "가" * 21)):
+        text = token(SECRET, "HS256", {**claims(0), "sub": subject, "role": "admin"})
+        for method, path, body, event in changes:
+            answer = ask(server, text, path, method, body)
+            assert answer.status in (200, 201), answer
+            wait_for(lambda: logged(event, by), what=f"{event} by {by}")
+
+
 # ---- users of another system ----
 
 
