@@ -258,7 +258,7 @@ def test_pages(server, limit):
     seen, cursor = [], ""
     while cursor is not None:
         page = server.get(f"/api/orders?userId={RICH}&limit={limit}{cursor and '&cursor=' + cursor}")
-        assert page["totalCount"] == 7 + len(seen) - len([i for i in seen if i in ids])
+        assert page["totalCount"] == 7
         assert 1 <= len(page["orders"]) <= limit
         seen += [order["orderId"] for order in page["orders"]]
         cursor = page["nextCursor"]
