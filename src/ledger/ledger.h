@@ -251,7 +251,9 @@ struct ledger_held {
 struct ledger_read {
     void (*done)(struct ledger_read *read);
     enum ledger_read_op op;
-    struct arena *arena; /* results that are not fixed in size go here */
+    /* Results that are not fixed in size go here, some from another thread: it is nobody else's
+     * until `done`. */
+    struct arena *arena;
 
     int64_t user_id, coupon_id;
     int64_t first_id; /* USERS_EXIST: a multiple of LEDGER_EXIST_SPAN */

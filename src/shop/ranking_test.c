@@ -75,10 +75,11 @@ static void top_done(struct ranking_top *top)
     open_reads--;
 }
 
-static void top_begin(struct ranking_top *top, enum sales_window window, int64_t limit)
+static void top_begin(struct ranking_top *top, struct arena *in, enum sales_window window,
+                      int64_t limit)
 {
     *top = (struct ranking_top){ .done = top_done,
-                                 .arena = &arena,
+                                 .arena = in,
                                  .window = window,
                                  .day = clock_day(clock_wall_ms()),
                                  .limit = limit };
@@ -122,7 +123,7 @@ static void expect_top(enum sales_window window, int64_t limit, enum ranking_ori
 {
     struct ranking_top top;
 
-    top_begin(&top, window, limit);
+    top_begin(&top, &arena, window, limit);
     wait_until(all_read);
     assert_ok(top.err);
     assert_int_equal(top.said.origin, origin);
@@ -154,7 +155,7 @@ static void test_top(void **state)
     ledger_fault_set(shop.ledger, true);
     expect_top(SALES_DAILY, 10, RANKING_FROM_NOWHERE, 0);
     struct ranking_top top;
-    top_begin(&top, SALES_3DAYS, 5); /* its answer cannot say that it is from nowhere */
+    top_begin(&top, &arena, SALES_3DAYS, 5); /* its answer cannot say that it is from nowhere */
     wait_until(all_read);
     assert_int_equal(top.err, ERR_UNAVAILABLE);
     ledger_fault_set(shop.ledger, false);
@@ -165,16 +166,18 @@ static void test_top(void **state)
 static void test_too_many(void **state)
 {
     static struct ranking_top tops[RANKING_SUMS_AT_ONCE + 5];
+    struct arena arenas[ARRAY_COUNT(tops)] = { 0 };
     size_t refused = 0;
 
     (void)state;
     begin();
     for (size_t i = 0; i < ARRAY_COUNT(tops); i++)
-        top_begin(&tops[i], SALES_3DAYS, 1);
+        top_begin(&tops[i], &arenas[i], SALES_3DAYS, 1);
     wait_until(all_read);
     for (size_t i = 0; i < ARRAY_COUNT(tops); i++) {
         assert_true(tops[i].err == ERR_OK || tops[i].err == ERR_OVERLOADED);
         refused += tops[i].err == ERR_OVERLOADED;
+        arena_fini(&arenas[i]);
     }
     assert_int_equal(refused, 5);
     assert_true(here.desk.sums_running == 0 && here.desk.reads == 0);
