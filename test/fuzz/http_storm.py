@@ -27,6 +27,7 @@ from support.server import Server, when  # noqa: E402
 
 CONNECTIONS, BATCH, WILD_EVERY, GATE_OPENS_SECONDS = 8, 32, 20, 5
 USERS, COUPONS = 500, 12
+ORDERS, BUYERS = 60, 3
 # Those that make the store grow come seldom: what is looked at is the server's memory, not its data.
 SELDOM = {"createCoupon": 20, "changeCoupon": 20, "createUsers": 20, "setClock": 20}
 SELDOM |= {"metrics": 10, "actuatorPrometheus": 10}  # long, and always the same
@@ -61,6 +62,8 @@ class Route:
         def part(match):
             if rng.random() < 0.06:
                 return rng.choice(NUMBERS)
+            if "order" in match[0]:
+                return str(rng.randint(1, ORDERS))
             return str(rng.randint(1, rng.choice((USERS, 5)) if "user" in match[0] else COUPONS))
 
         url = re.sub(r"{\w+}", part, self.path)
@@ -108,7 +111,7 @@ def good_value(rng, name, schema):
         return "[" + ",".join(f'{{"productId":{rng.choice((1, 2, 3, 5, 99))},"quantity":{rng.choice((1, 2, 2, 9**18))}}}'
                               for _ in range(rng.choice((1, 1, 2, 3, 101)))) + "]"
     if name in ("userId", "couponId"):
-        return str(rng.randint(1, 20) if name[0] == "u" else rng.randint(1, rng.choice((COUPONS, COUPONS * 1000))))
+        return str(rng.randint(1, rng.choice((BUYERS, 20))) if name[0] == "u" else rng.randint(1, rng.choice((COUPONS, COUPONS * 1000))))
     if "enum" in schema:
         return json.dumps(rng.choice(schema["enum"]))
     if schema.get("format") == "date-time":
@@ -333,6 +336,9 @@ def prepare(server):
     for product in (1, 2, 3, 5):
         server.call("POST", "/api/admin/products", {"productId": product, "name": "storm", "price": product,
                                                     "stock": 10**9, "category": "a"})
+    for order in range(ORDERS):
+        server.call("POST", "/api/orders", {"userId": order % BUYERS + 1, "idempotencyKey": f"storm {order}",
+                                            "items": [{"productId": 1, "quantity": 1}]})
     for coupon in range(1, COUPONS + 1):
         server.call("POST", "/api/admin/coupons", {"couponId": coupon, "name": "storm", "discountRate": 1,
                                                    "totalQuantity": 50, "endsAt": when(30)})
