@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "ledger/ledger_conformance_internal.h"
 
-enum { DAY = 20600, DAYS = 45, PRODUCTS = 12, BOARDS_MAX = 4096, DAY_MS = 86400000 };
+enum { DAY = 20600, DAYS = 45, PRODUCTS = 12, BOARDS_MAX = 4096, MADE = 1000000, DAY_MS = 86400000 };
 
 static struct arena arena;
 static struct sales_sum model[DAYS][PRODUCTS + 1]; /* by the test's own count */
@@ -390,21 +390,21 @@ static void test_boards_versions(void **state)
                                            .day = DAY,
                                            .category = STR("tea"),
                                            .version = rows[i].version,
-                                           .made_at_ms = 1000 + (int64_t)i,
+                                           .made_at_ms = MADE + (int64_t)i,
                                            .entries = rows[i].entries,
                                            .entry_count = rows[i].count };
         assert_int_equal(store_boards(1, 0).written, rows[i].written);
         if (rows[i].written)
             expect_board(SALES_WEEKLY, DAY, STR("tea"), rows[i].entries, rows[i].count,
-                         1000 + (int64_t)i);
+                         MADE + (int64_t)i);
     }
-    expect_board(SALES_WEEKLY, DAY, STR("tea"), NULL, 0, 1005);
+    expect_board(SALES_WEEKLY, DAY, STR("tea"), NULL, 0, MADE + 5);
     expect_board(SALES_WEEKLY, DAY, STR_NONE, NULL, SIZE_MAX, 0);
     expect_board(SALES_DAILY, DAY, STR("tea"), NULL, SIZE_MAX, 0);
     boards[0].day = DAY + 1;
     assert_int_equal(store_boards(1, DAY + 1).forgotten, 1);
     expect_board(SALES_WEEKLY, DAY, STR("tea"), NULL, SIZE_MAX, 0);
-    expect_board(SALES_WEEKLY, DAY + 1, STR("tea"), NULL, 0, 1005);
+    expect_board(SALES_WEEKLY, DAY + 1, STR("tea"), NULL, 0, MADE + 5);
     sales_end();
 }
 

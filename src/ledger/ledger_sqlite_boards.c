@@ -11,6 +11,10 @@
 #include "base/log.h"
 #include "ledger/ledger_sqlite_sales.h"
 
+/* A move has the time at which its batch began, and is seen when that is committed: a board made in
+ * between, or a little later, may not know it. */
+#define MOVED_FOR_CERTAIN "category_moved_at + 10000"
+
 /* ---- storing, on the writer's thread ---- */
 
 static void render(struct buf *out, const struct ledger_board *board)
@@ -74,7 +78,7 @@ enum err ledger_sqlite_boards_store(struct sqlite_ledger *ledger, struct ledger_
                           " version = excluded.version, made_at = excluded.made_at,"
                           " entries = excluded.entries WHERE excluded.version > version"
                           " OR (excluded.version = version AND excluded.made_at > made_at"
-                          " AND made_at <= (SELECT category_moved_at FROM store))",
+                          " AND made_at <= (SELECT " MOVED_FOR_CERTAIN " FROM store))",
                           &stmt));
     enum err e = store_each(ledger, stmt, store);
     sqlite3_finalize(stmt);
@@ -128,6 +132,7 @@ struct scan {
     struct item *items; /* of the arena */
     size_t item_count;
     struct arena arena; /* of one board's days */
+    int64_t made_at_ms; /* from before the moment that the scan sees */
     struct ledger_board board;
     struct sales_sum entries[LEDGER_BOARD_ENTRIES_MAX];
 };
@@ -281,7 +286,7 @@ static enum err scan_window(struct scan *scan, enum sales_window window, int64_t
     if (version <= stored)
         return ERR_OK;
     scan->board = (struct ledger_board){
-        .window = window, .day = days.to, .version = version, .made_at_ms = clock_wall_ms()
+        .window = window, .day = days.to, .version = version, .made_at_ms = scan->made_at_ms
     };
     arena_reset(&scan->arena);
     ledger_sums_clear(&scan->sums);
@@ -302,7 +307,7 @@ static enum err scan_open(struct ledger *ledger, struct scan *scan)
     TRY(sqlite_db_prepare(
         scan->db,
         "SELECT version FROM boards WHERE sales_window = ? AND day = ? AND category = ''"
-        " AND made_at > (SELECT category_moved_at FROM store)",
+        " AND made_at > (SELECT " MOVED_FOR_CERTAIN " FROM store)",
         &scan->stored));
     TRY(sqlite_db_prepare(scan->db, "SELECT category FROM products WHERE product_id = ?",
                           &scan->category));
@@ -317,7 +322,8 @@ enum err ledger_sqlite_scan_boards(struct ledger *ledger, int64_t from_day, int6
 {
     static const enum sales_window windows[] = { SALES_DAILY, SALES_WEEKLY, SALES_MONTHLY,
                                                  SALES_ROLLING };
-    CLEANUP(scan_fini) struct scan scan = { .each = each, .context = context };
+    CLEANUP(scan_fini)
+    struct scan scan = { .each = each, .context = context, .made_at_ms = clock_wall_ms() };
 
     TRY(scan_open(ledger, &scan));
     for (size_t i = 0; i < ARRAY_COUNT(windows); i++) {
