@@ -3,7 +3,14 @@
 #include "base/clock.h"
 #include "ledger/ledger_conformance_internal.h"
 
-enum { DAY = 20600, DAYS = 45, PRODUCTS = 12, BOARDS_MAX = 4096, MADE = 1000000, DAY_MS = 86400000 };
+enum {
+    DAY = 20600,
+    DAYS = 45,
+    PRODUCTS = 12,
+    BOARDS_MAX = 4096,
+    MADE = 1000000,
+    DAY_MS = 86400000
+};
 
 static struct arena arena;
 static struct sales_sum model[DAYS][PRODUCTS + 1]; /* by the test's own count */
