@@ -70,8 +70,8 @@ struct json_row {
     const struct json_type *type;  /* OBJECT, ARRAY */
     const struct json_name *names; /* ENUM */
     const char *about, *example;   /* for OpenAPI; the example is JSON without a string's quotes */
-    /* INT64, ARRAY: what the schema says instead of `min`, where less is refused by the shop's rules, with
-     * an error of its own; JSON_TOLD_MIN() */
+    /* INT64, ARRAY: what the schema says instead of `min`, where less is refused by the shop's
+     * rules, with an error of its own; JSON_TOLD_MIN() */
     bool min_is_told;
     int64_t told_min;
 };
