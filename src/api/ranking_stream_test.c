@@ -4,7 +4,6 @@
 
 enum { UNSENT_BYTES = 64 * 1024 /* a connection collects no more than about this */ };
 enum { NAME_CHARS = LEDGER_PRODUCT_NAME_CHARS_MAX, BIG = 1000 /* ten products with long names */ };
-enum { QUEUED_HIGH = 64 * 1024 /* then http says: pause */ };
 
 static struct loop_sim_peer *listen_to(const char *query)
 {
@@ -57,8 +56,10 @@ static void make_big_products(void)
 {
     static char name[3 * NAME_CHARS];
 
+    static const char cup[3] = { '\xEC', '\xBB', '\xB5' }; /* 컵, without an end */
+
     for (size_t i = 0; i < NAME_CHARS; i++)
-        memcpy(name + 3 * i, "컵", 3);
+        memcpy(name + sizeof cup * i, cup, sizeof cup);
     for (int64_t i = 0; i < 10; i++) {
         struct ledger_product product = { .product_id = BIG + i, .name = { name, sizeof name } };
         struct ledger_command create = { .op = LEDGER_PRODUCT_CREATE,
