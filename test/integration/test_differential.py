@@ -14,6 +14,7 @@ from model.differential import Difference, Differential
 from model.model import Shop
 from model.mutants import MUTANTS
 from model.real import Real
+from model.stored import stored_differs
 
 COMMANDS = int(os.environ.get("MODEL_COMMANDS", "5000"))
 SEED = int(os.environ.get("MODEL_SEED", time.time_ns() % 10**9))
@@ -55,6 +56,36 @@ def test_without_a_payment_gateway(real):
     run = Differential(real(zone, payment__gateway="none"), zone, SEED, WithoutGateway)
     run.run(COMMANDS // 4, EVERY)
     assert 402 not in {status for _, status, _ in run.counts}
+
+
+CHANGES = [
+    "UPDATE users SET balance = balance + 1 WHERE user_id = 4",
+    "UPDATE users SET orders_pending = orders_pending + 1 WHERE user_id = 4",
+    "UPDATE users SET held = 1 WHERE user_id = 5",
+    "UPDATE products SET stock = stock + 1 WHERE product_id = 1",
+    "UPDATE products SET held = 1 WHERE product_id = 2",
+    "UPDATE store SET products = products + 1",
+    "DELETE FROM charges WHERE user_id = (SELECT min(user_id) FROM charges)",
+    "DELETE FROM orders WHERE order_id = (SELECT max(order_id) FROM orders)",
+    "UPDATE orders SET paid_at = paid_at + 1 WHERE order_id = (SELECT max(order_id) FROM orders WHERE status = 1)",
+    "UPDATE order_lines SET quantity = quantity + 1 WHERE order_id = (SELECT min(order_id) FROM order_lines)",
+    "UPDATE user_coupons SET uses = uses + 1 WHERE coupon_id = 4",
+    "UPDATE sales SET units = units + 1 WHERE day = (SELECT max(day) FROM sales)",
+    "UPDATE sales_days SET version = version + 1 WHERE day = (SELECT max(day) FROM sales_days)",
+    "UPDATE order_keys SET status = 0 WHERE operation = 1",
+]
+
+
+def test_what_is_stored_is_compared(real):
+    """Each change behind the server's back is seen in its file."""
+    target = real("Asia/Seoul")
+    run = Differential(target, "Asia/Seoul", 1)
+    run.run(600, EVERY)
+    found = []
+    for change in CHANGES:
+        assert target.server.change_sql(change) > 0, change
+        before, found = found, stored_differs(target.server, run.shop)
+        assert set(found) - set(before), change
 
 
 @pytest.mark.parametrize("name", BROKEN)
