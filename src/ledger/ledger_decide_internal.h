@@ -25,8 +25,13 @@ enum err ledger_key_answered(struct ledger_rows *rows, struct ledger_command *co
                              enum ledger_operation operation, struct str key,
                              const uint8_t *fingerprint) MUST_CHECK;
 
-/* ledger_decide_order.c: what a payment takes is taken: out of stock, balance, coupon. `hold`: it
- * is held until the attempt is settled. */
+/* ledger_decide_moves.c. */
+static inline int64_t ledger_order_total(const struct ledger_order *order)
+{
+    return order->subtotal - order->discount;
+}
+/* What a payment takes is taken: out of stock, balance, coupon. `hold`: it is held until the
+ * attempt is settled. */
 void ledger_order_take(struct ledger_rows *rows, const struct ledger_order *order, bool hold);
 /* What is held becomes sold, or comes back. */
 void ledger_order_unhold(struct ledger_rows *rows, const struct ledger_order *order, bool sold);
@@ -37,3 +42,6 @@ void ledger_order_paid(struct ledger_rows *rows, struct ledger_order_row *row,
 void ledger_order_refund(struct ledger_rows *rows, struct ledger_order_row *row);
 void ledger_order_set_status(struct ledger_rows *rows, struct ledger_order_row *row,
                              enum order_status status);
+/* What was sold, or (`sign` -1) given back, is in the sums of `sold_day`. */
+void ledger_order_sums_add(struct ledger_rows *rows, const struct ledger_order *order, int64_t sign,
+                           int64_t at_ms);
