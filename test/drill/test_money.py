@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """kill -9 at any moment changes nothing of what was told about money.
 
-DRILL_MONEY_KILLS: how many (default 10; 100 and more are the whole thing). DRILL_PAYMENTS: payments of the
+DRILL_MONEY_KILLS: how many (default 20; 100 and more are the whole thing). DRILL_PAYMENTS: payments of the
 run with every fifth key at once twice (default 5,000; 100,000). DRILL_SEED: another course of events.
 """
 
@@ -18,7 +18,7 @@ from support.killer import Killer
 from support.orders import STICKER, WORKSTATION, order_body
 from support.server import wait_for
 
-KILLS = int(os.environ.get("DRILL_MONEY_KILLS", "10"))
+KILLS = int(os.environ.get("DRILL_MONEY_KILLS", "20"))
 PAYMENTS = int(os.environ.get("DRILL_PAYMENTS", "5000"))
 SEED = int(os.environ.get("DRILL_SEED", time.time_ns() % 10**9))
 USERS = range(4, 24)
@@ -61,8 +61,8 @@ class Order:
 class Books:
     """Everything that was asked and everything that was answered."""
 
-    def __init__(self, server, rng, before):
-        self.server, self.rng, self.before = server, rng, before
+    def __init__(self, server, rng, before, coupon):
+        self.server, self.rng, self.before, self.coupon = server, rng, before, coupon
         self.asks, self.orders, self.flying, self.todo = [], [], [], []
         self.number = itertools.count(1)
         self.left_open = 0  # attempts that a killed server left behind
@@ -88,7 +88,8 @@ class Books:
         if dice < 0.35 or not self.orders:
             what = "complete" if self.rng.random() < 0.3 else "order"
             path = "/api/orders/complete" if what == "complete" else "/api/orders"
-            return self.ask(what, path, order_body(user, self.items(), key=self.key(what)))
+            coupon = self.coupon if self.rng.random() < 0.2 else None
+            return self.ask(what, path, order_body(user, self.items(), coupon, self.key(what)))
         if dice < 0.45:
             body = {"amount": self.rng.randrange(1, 1000), "idempotencyKey": self.key("charge")}
             return self.ask("charge", f"/api/users/{user}/balance/charge", body)
@@ -210,7 +211,9 @@ def check_ranking(server):
 def open_books(server, tmp_path, rng):
     # No product of the load-test data lasts for long: the storms are to be about money, too.
     server.change_sql("UPDATE products SET stock = 1000000 WHERE product_id NOT IN (1, 21)")
-    return Books(server, rng, invariants.copy(server.data / "shop.db", tmp_path / "before.db"))
+    coupon = server.make_coupon(100, usesPerUser=20)
+    assert all(server.take("issue", coupon, user).status == 200 for user in USERS)
+    return Books(server, rng, invariants.copy(server.data / "shop.db", tmp_path / "before.db"), coupon)
 
 
 @pytest.mark.timeout(3600)
@@ -241,6 +244,7 @@ def test_kills_in_a_storm_of_money(serve, tmp_path, gateway, variants, kills):
     "UPDATE users SET balance = balance + 1 WHERE user_id = 4",
     "UPDATE orders SET status = 0, paid_at = NULL, sold_day = NULL WHERE status = 1 AND order_id > 18",
     "DELETE FROM charges",
+    "UPDATE user_coupons SET uses = uses + 1 WHERE user_id = 4",
 ])  # fmt: skip
 def test_the_drill_would_notice(serve, tmp_path, change):
     """What must never happen, made to happen between two lives."""
