@@ -106,6 +106,7 @@ static void settle(struct settlement *self, enum ledger_attempt_answer answer)
     struct shop_loop *loop = self->settler->loop;
 
     self->state = SETTLING;
+    ledger_command_fini(&self->command.ledger);
     self->command.done = settle_done;
     self->command.ledger = (struct ledger_command){ .op = LEDGER_ATTEMPT_SETTLE,
                                                     .render = loop->shop->render_settled };
@@ -163,6 +164,7 @@ static void claim_done(struct shop_command *command)
 static void claim(struct settlement *self)
 {
     self->state = CLAIMING;
+    ledger_command_fini(&self->command.ledger);
     self->command.done = claim_done;
     self->command.ledger = (struct ledger_command){
         .op = LEDGER_ATTEMPT_CLAIM,
