@@ -25,7 +25,7 @@ struct board {
     struct buf event, said; /* what is sent; the same without times, to see changes */
     uint64_t number;        /* of the event; 0: none yet */
     bool reading;
-    uint64_t seen_version, seen_sales;
+    uint64_t seen_version, seen_sales, seen_listed;
     int64_t seen_day;
     unsigned looks;
 };
@@ -184,6 +184,7 @@ static bool board_moved(struct board *board)
     const struct shop *shop = board->streams->loop->shop->shop;
     uint64_t version = shop->ranking ? ranking_status(shop->ranking).version : 0;
     uint64_t sales = atomic_load_explicit(&shop->changes->sales, memory_order_acquire);
+    uint64_t listed = atomic_load_explicit(&shop->changes->listed, memory_order_acquire);
     int64_t day = clock_day(clock_wall_ms());
     bool stale = board->number && board->top.said.stale && ++board->looks % LOOKS_STALE == 0;
     bool unreadable = board->number && !board->top.said.stale && shop->ranking &&
@@ -191,10 +192,12 @@ static bool board_moved(struct board *board)
     bool back = board->number && board->top.said.stale && shop->ranking &&
                 ranking_status(shop->ranking).readable;
     bool moved = version != board->seen_version || sales != board->seen_sales ||
-                 day != board->seen_day || stale || unreadable || back;
+                 listed != board->seen_listed || day != board->seen_day || stale || unreadable ||
+                 back;
 
     board->seen_version = version;
     board->seen_sales = sales;
+    board->seen_listed = listed; /* names */
     board->seen_day = day;
     return moved;
 }

@@ -679,6 +679,8 @@ def test_stream(shop):
     for each in (stream, weekly):
         said = each.until(lambda event: [(r["productId"], r["salesCount"]) for r in event["rankings"]] == ten)
         assert (said["source"], said["stale"]) == ("memory", False)
+    shop.server.patch(f"/api/admin/products/{ten[0][0]}", {"name": "새 이름"})
+    stream.until(lambda event: event["rankings"][0]["productName"] == "새 이름")
     shop.server.fault("ranking", True)
     assert stream.until(lambda event: event["stale"])["source"] in ("memory", "backup")
     shop.server.fault("ranking", False)
