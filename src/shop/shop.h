@@ -147,7 +147,7 @@ struct user_get {
     struct arena *arena;
     int64_t user_id;
 
-    enum err err; /* OK, NOT_FOUND, UNAVAILABLE, NOMEM */
+    enum err err;            /* OK, NOT_FOUND, UNAVAILABLE, NOMEM */
     struct ledger_user user; /* users.external: of anybody, with names made from the id */
 
     struct shop_loop *loop; /* private */
