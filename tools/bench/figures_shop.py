@@ -3,13 +3,14 @@
 
 import datetime
 import http.client
+import json
 import sqlite3
 import threading
 import time
 
 from figures import LIVE, PEOPLE, power
 from report import Bound, Ratio
-from sides import BenchError, Load, Orders
+from sides import BenchError, Load, Orders, wait_for
 
 RICH, LAPTOP = 1, 20        # user and product of the load-test data: 20,000,000,000 won, 1,000 won
 PLENTY_STOCK = 1_000_000_000
@@ -45,7 +46,9 @@ class Shop:
                       coupon=self.bench.next_coupon(self.server))
 
     def check(self):
-        """Every paid order is counted once."""
+        """Every paid order is counted once, and what was held is sold or back."""
+        wait_for("the end of all attempts", 10, lambda: not self.server.read(
+            "SELECT 1 FROM attempts WHERE state = 0 LIMIT 1"))
         (lines,), = self.server.read("SELECT coalesce(sum(quantity), 0) FROM order_lines JOIN orders"
                                      " USING (order_id) WHERE status = 1")
         (units,), = self.server.read("SELECT coalesce(sum(units), 0) FROM sales")
@@ -117,6 +120,37 @@ def reads_under_payments(bench, say):
     figure = Bound("ranking read p99 / `GET /health/live` p99, 60 reads/s of each, while 64 connections order"
                    " and pay", 3, "×", ratios)
     say(figure)
+
+
+def visible(bench, say):
+    """From a payment's answer to the first ranking read, on another connection, that counts it."""
+    p99s, product = [], 2
+    path = f"/api/products/ranking/product/{product}"
+    with Shop(bench) as shop:
+        server = shop.server
+        reader = http.client.HTTPConnection(server.host, timeout=30)
+
+        def count():
+            reader.request("GET", path)
+            return json.loads(reader.getresponse().read())["salesCount"]
+
+        for _ in range(bench.pairs):
+            took, sold = [], count()
+            load = shop.orders(users=(PEOPLE.base, PEOPLE.span))
+            wrk = load.spawn(server, 2 * bench.seconds)
+            while wrk.poll() is None:
+                server.ask("POST", "/api/orders/complete",
+                           {"userId": RICH, "items": [{"productId": product, "quantity": 1}]})
+                paid, sold = time.monotonic(), sold + 1
+                while count() < sold:
+                    pass
+                took.append(time.monotonic() - paid)
+            load.finish(wrk)
+            p99s.append(sorted(took)[int(len(took) * 0.99)] * 1e3)
+        reader.close()
+        shop.check()
+    say(Bound("a sale is in the ranking after its payment's answer, p99, while 64 connections order and pay",
+              100, "ms", p99s))
 
 
 def payments(bench, say):
@@ -216,5 +250,6 @@ def order_list(bench, say):
     say(figure)
 
 
-FIGURES = {"reads": reads, "reads-under-payments": reads_under_payments, "payments": payments,
+FIGURES = {"reads": reads, "reads-under-payments": reads_under_payments,
+           "visible": visible, "payments": payments,
            "ranked": ranked, "orders": order_list}
