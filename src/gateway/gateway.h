@@ -43,7 +43,7 @@ enum { GATEWAY_KEY_BYTES_MAX = 64, GATEWAY_TRANSACTION_BYTES_MAX = 64 };
 struct gateway_call {
     void (*done)(struct gateway_call *call);
     enum gateway_op op;
-    char key[GATEWAY_KEY_BYTES_MAX + 1]; /* "order-17-1": what is paid, and the attempt */
+    char key[GATEWAY_KEY_BYTES_MAX + 1]; /* "order-17-1-9f3c21ab": what is paid, attempt, store */
     struct str client_key;               /* the mock refuses one with "fail" in it, any case */
     int64_t user_id, amount;             /* won */
     int64_t order_id;                    /* 0: a charge of a balance */

@@ -179,11 +179,14 @@ static bool coupon_is_in(void *context, int64_t coupon_id)
 /* A coupon that has ended needs its gate once more if the journal remembers places of it. */
 static enum err open_shop(struct server *server, struct config_error *error)
 {
+    const uint8_t *id = server->store->stamp.database_id;
     struct coupon_set remembered = { 0 };
 
     TRY(shop_init(&server->shop, server->config, server->ledger, server->gate, server->gateway,
                   server->ranking));
     server->shop.render_settled = orders_render;
+    snprintf(server->shop.gateway_key_end, sizeof server->shop.gateway_key_end, "-%02x%02x%02x%02x",
+             id[0], id[1], id[2], id[3]);
     gate_memory_remembered(server->gate, coupon_note, &remembered);
     enum err e = remembered.failed
                      ? ERR_NOMEM

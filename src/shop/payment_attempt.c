@@ -112,7 +112,8 @@ void payment_settle_fill(struct ledger_attempt_settle *settle, const struct ledg
         memcpy(settle->transaction_id, call->transaction_id, sizeof settle->transaction_id);
 }
 
-void payment_call_fill(struct gateway_call *call, const struct ledger_attempt *attempt)
+void payment_call_fill(const struct shop *shop, struct gateway_call *call,
+                       const struct ledger_attempt *attempt)
 {
     static const char *const names[] = { [LEDGER_ATTEMPT_PAYMENT] = "order",
                                          [LEDGER_ATTEMPT_CHARGE] = "charge",
@@ -125,8 +126,8 @@ void payment_call_fill(struct gateway_call *call, const struct ledger_attempt *a
         .order_id = attempt->kind == LEDGER_ATTEMPT_CHARGE ? 0 : attempt->subject_id,
         .amount = attempt->amount,
     };
-    snprintf(call->key, sizeof call->key, "%s-%" PRId64 "-%" PRId64, names[attempt->kind],
-             attempt->subject_id, attempt->number);
+    snprintf(call->key, sizeof call->key, "%s-%" PRId64 "-%" PRId64 "%s", names[attempt->kind],
+             attempt->subject_id, attempt->number, shop->gateway_key_end);
     _Static_assert(sizeof call->refunded_id == sizeof attempt->refunded_id, "the same text");
     memcpy(call->refunded_id, attempt->refunded_id, sizeof call->refunded_id);
 }
@@ -150,7 +151,7 @@ void payment_flow_attempt(struct payment_flow *flow, const struct ledger_attempt
 {
     payment_flow_works(flow);
     flow->attempt = *attempt;
-    payment_call_fill(&flow->call, &flow->attempt);
+    payment_call_fill(flow->loop->shop, &flow->call, &flow->attempt);
     if (!flow->loop->gateway) { /* a refund, and the gateway was configured away since */
         flow->call.outcome = GATEWAY_UNSENT;
         settle_submit(flow);

@@ -133,7 +133,7 @@ static void gateway_answered(struct gateway_call *call)
 static void gateway_ask(struct settlement *self)
 {
     self->state = ASKING;
-    payment_call_fill(&self->call, &self->attempt);
+    payment_call_fill(self->settler->loop->shop, &self->call, &self->attempt);
     if (self->voiding)
         self->call.op = GATEWAY_VOID;
     self->call.done = gateway_answered;

@@ -19,6 +19,8 @@
 #include "shop/shop_products.h"
 #include "shop/shop_ranking.h"
 
+enum { SHOP_GATEWAY_KEY_END_BYTES = 10 };
+
 struct shop {
     const struct config *config;
     struct ledger *ledger;
@@ -32,6 +34,9 @@ struct shop {
     struct ledger_watch watch;
     /* Looked at every ten seconds by the first loop (invariants.c); anything but 0 is an alarm. */
     _Atomic int64_t over_issued, gate_minus_sql;
+    /* Ends every key that the gateway is called with: another store at the same gateway, made anew
+     * or for tests, does not get this one's answers. Set before the loops run; "": nothing. */
+    char gateway_key_end[SHOP_GATEWAY_KEY_END_BYTES];
     /* Answers to what the settler settles; set before the loops run. */
     unsigned (*render_settled)(const struct ledger_command *command, struct buf *answer);
     /* As the settler saw them last; when the oldest was opened, 0: none is open. */

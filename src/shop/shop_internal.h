@@ -36,7 +36,8 @@ enum err keeper_start(struct shop_loop *loop) MUST_CHECK;
 
 /* payment_attempt.c: what of an attempt is asked of the gateway, and what its answer says to the
  * ledger. */
-void payment_call_fill(struct gateway_call *call, const struct ledger_attempt *attempt);
+void payment_call_fill(const struct shop *shop, struct gateway_call *call,
+                       const struct ledger_attempt *attempt);
 void payment_settle_fill(struct ledger_attempt_settle *settle, const struct ledger_attempt *attempt,
                          enum ledger_attempt_answer answer, const struct gateway_call *call);
 
