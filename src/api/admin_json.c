@@ -90,12 +90,10 @@ static const struct json_row clock_answer_rows[] = {
 };
 const JSON_ANSWER(clock_answer, "Clock", "The shop's clock.");
 
-static const struct json_name fault_names[] = {
-    { "ranking", FAULT_RANKING },
-    { "gate", FAULT_GATE },
-    { "ledger", FAULT_LEDGER },
-    { "backup", FAULT_BACKUP },
-    { NULL, 0 },
+const struct json_name fault_names[] = {
+    { "ranking", FAULT_RANKING }, /* by number: names in logs */
+    { "gate", FAULT_GATE },       { "ledger", FAULT_LEDGER },
+    { "backup", FAULT_BACKUP },   { NULL, 0 },
 };
 static const struct json_row fault_body_rows[] = {
     JSON_ENUM(fault_body, name, "name", fault_names, "What to switch off.", "ledger",

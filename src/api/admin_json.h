@@ -32,6 +32,7 @@ struct clock_body {
 struct clock_answer {
     int64_t now_ms;
 };
+extern const struct json_name fault_names[];
 enum fault_name { FAULT_RANKING, FAULT_GATE, FAULT_LEDGER, FAULT_BACKUP };
 struct fault_body {
     int name; /* enum fault_name */

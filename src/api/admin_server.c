@@ -86,6 +86,7 @@ void admin_test_faults(struct api_call *call)
         ranking_backup_fault_set(shop, body->on);
         break;
     }
-    LOG(LOG_WARN, "fault switched", LOG_INT("name", body->name), LOG_INT("on", body->on));
+    LOG(LOG_WARN, "fault switched", LOG_CSTR("name", fault_names[body->name].name),
+        LOG_CSTR("state", body->on ? "on" : "off"));
     api_answer(call, 200, &fault_body_json, body);
 }
