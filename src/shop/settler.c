@@ -15,7 +15,7 @@
 #include "base/mem.h"
 #include "shop/shop_internal.h"
 
-enum { EVERY_MS = 1000, RETRY_MS_MAX = 60000, TOLD_EVERY_MS = 60000 };
+enum { EVERY_MS = 1000, EVERY_MS_MIN = 50, RETRY_MS_MAX = 60000, TOLD_EVERY_MS = 60000 };
 enum { SETTLEMENTS_MAX = 1000, ASKING_MAX = 32, GATEWAY_SLACK_MS = 2000 };
 
 struct settlement {
@@ -34,6 +34,14 @@ struct settlement {
     struct shop_command command;
     struct gateway_call call;
 };
+
+/* Every second, or as often as attempts are to be settled. */
+static uint64_t every_ms(const struct settler *settler)
+{
+    int64_t after_ms = settler_after_ms(settler->loop->shop);
+
+    return (uint64_t)MAX(EVERY_MS_MIN, MIN(EVERY_MS, after_ms));
+}
 
 static void settlement_free(struct settlement *self)
 {
@@ -216,7 +224,7 @@ static void add(struct settler *settler, const struct ledger_attempt *attempt)
         return; /* found again in a second */
     self->settler = settler;
     self->attempt = *attempt;
-    self->retry_ms = EVERY_MS;
+    self->retry_ms = every_ms(settler);
     list_append(&settler->settlements, &self->node);
     settler->count++;
 }
@@ -280,7 +288,8 @@ static void look_again(struct loop_timer *timer)
                                               .limit = SETTLEMENTS_MAX };
         ledger_read(settler->loop->ledger, &settler->read);
     }
-    err_ignore(loop_timer_start(settler->loop->loop, timer, EVERY_MS), "its slot is there");
+    err_ignore(loop_timer_start(settler->loop->loop, timer, every_ms(settler)),
+               "its slot is there");
 }
 
 int64_t settler_after_ms(const struct shop *shop)

@@ -27,8 +27,7 @@ ci_stages=(
     "asan       600  unit tests under AddressSanitizer and UndefinedBehaviorSanitizer"
     "tsan       600  unit tests under ThreadSanitizer"
     "integration 600 the server from outside, over HTTP"
-    "integration_asan 600 the same under AddressSanitizer and UndefinedBehaviorSanitizer"
-    "integration_tsan 600 the same under ThreadSanitizer"
+    "integration_sanitized 900 the same under ASan and UBSan, and at the same time under TSan"
     "schema     240  schemathesis from /openapi.json, all its checks"
     "typescript 240  types from /openapi.json, a client that fits them and runs"
     "drill      600  killed in mid-drop, and proved"
@@ -143,8 +142,25 @@ stage_ndebug() { build_dir build-ndebug && unit_tests build-ndebug; }
 stage_asan() { build_dir build-asan && unit_tests build-asan -t 4; }
 stage_tsan() { build_dir build-tsan && unit_tests build-tsan -t 6; }
 stage_integration() { pytest_folder test/integration; }
-stage_integration_asan() { build_dir build-asan && pytest_sanitized build-asan; }
-stage_integration_tsan() { build_dir build-tsan && pytest_sanitized build-tsan; }
+# Both at once: they wait more than they work.
+stage_integration_sanitized() {
+    local kind status=0 passed=0 failed=0 p f
+    local -A pids
+    build_dir build-asan && build_dir build-tsan || return 1
+    for kind in asan tsan; do
+        stage=integration_$kind count_file=$logs/integration_$kind.count \
+            pytest_sanitized "build-$kind" >"$logs/integration_$kind.log" 2>&1 &
+        pids[$kind]=$!
+    done
+    for kind in asan tsan; do
+        wait "${pids[$kind]}" || status=1
+        read -r p f <"$logs/integration_$kind.count" || return 1
+        passed=$((passed + p)) failed=$((failed + f))
+        tail -n 25 "$logs/integration_$kind.log"
+    done
+    echo "$passed $failed" >"$count_file"
+    return $status
+}
 stage_schema() { pytest_folder test/schema; }
 stage_typescript() { pytest_folder test/typescript; }
 stage_drill() { pytest_folder test/drill; }
