@@ -312,6 +312,7 @@ def test_a_change_is_seen_at_once(tmp_path, answers):
         server.close()
 
 
+@pytest.mark.measured
 def test_made_up_queries_cost_no_memory(tmp_path):
     server = Server(tmp_path, answers__cache_bytes_max="1M").start()
     try:
