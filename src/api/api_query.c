@@ -14,15 +14,10 @@ static enum err invalid(struct json_error *error, struct str member, const char 
     return ERR_INVALID;
 }
 
-static struct str row_name(const struct json_row *row)
-{
-    return (struct str){ row->prefix + 2, row->name_len };
-}
-
 static const struct json_row *find_row(const struct json_type *type, struct str name)
 {
     for (size_t i = 0; i < type->row_count; i++)
-        if (str_equal(row_name(&type->rows[i]), name))
+        if (str_equal(json_row_name(&type->rows[i]), name))
             return &type->rows[i];
     return NULL;
 }
@@ -35,7 +30,7 @@ static enum err store_enum(const struct json_row *row, struct str text, void *me
             memcpy(member, &name->value, sizeof name->value);
             return ERR_OK;
         }
-    return invalid(error, row_name(row), "is not one of the values this parameter has");
+    return invalid(error, json_row_name(row), "is not one of the values this parameter has");
 }
 
 static enum err store(const struct json_row *row, struct str text, void *member,
@@ -46,22 +41,22 @@ static enum err store(const struct json_row *row, struct str text, void *member,
     switch ((enum json_kind)row->kind) {
     case JSON_KIND_INT64:
         if (!str_parse_int64(text, &value))
-            return invalid(error, row_name(row), "must be an integer");
+            return invalid(error, json_row_name(row), "must be an integer");
         if (value < row->min || value > row->max)
-            return invalid(error, row_name(row), "is out of range");
+            return invalid(error, json_row_name(row), "is out of range");
         memcpy(member, &value, sizeof value);
         return ERR_OK;
     case JSON_KIND_STR:
         if (!str_is_utf8(text) || (int64_t)str_length(text) < row->min ||
             (int64_t)str_length(text) > row->max)
-            return invalid(error, row_name(row), "is too short, too long, or not UTF-8");
+            return invalid(error, json_row_name(row), "is too short, too long, or not UTF-8");
         memcpy(member, &text, sizeof text);
         return ERR_OK;
     case JSON_KIND_ENUM:
         return store_enum(row, text, member, error);
     case JSON_KIND_DATE:
         if (!json_date_parse(text, &value) || value < row->min || value > row->max)
-            return invalid(error, row_name(row), "must be a date: yyyy-MM-dd");
+            return invalid(error, json_row_name(row), "must be a date: yyyy-MM-dd");
         memcpy(member, &value, sizeof value);
         return ERR_OK;
     case JSON_KIND_BOOL:
@@ -72,7 +67,7 @@ static enum err store(const struct json_row *row, struct str text, void *member,
     case JSON_KIND_LITERAL:
         break;
     }
-    return invalid(error, row_name(row), "cannot be given here");
+    return invalid(error, json_row_name(row), "cannot be given here");
 }
 
 static enum json_presence *presence_of(const struct json_row *row, void *out)
@@ -138,6 +133,6 @@ enum err api_query_parse(struct str query, const struct json_type *type, struct 
     }
     for (size_t i = 0; i < type->row_count; i++)
         if ((type->rows[i].flags & JSON_FLAG_REQUIRED) && !(seen >> i & 1))
-            return invalid(ret_error, row_name(&type->rows[i]), "is missing");
+            return invalid(ret_error, json_row_name(&type->rows[i]), "is missing");
     return ERR_OK;
 }

@@ -98,6 +98,8 @@ struct config_flag {
 struct config_error {
     char text[512];
 };
+/* Always ERR_INVALID, with that sentence. */
+PRINTF_LIKE(2, 3) enum err config_refuse(struct config_error *error, const char *format, ...);
 
 /*
  * Read everything.

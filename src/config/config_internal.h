@@ -57,7 +57,6 @@ enum err config_propose(struct config *config, size_t option, enum config_source
 /* Index of a key; with `ret_nearest` the key that may be meant, or NULL. */
 bool config_find_key(const char *key, size_t *ret_option, const char **ret_nearest);
 
-PRINTF_LIKE(2, 3) enum err config_refuse(struct config_error *error, const char *format, ...);
 enum err config_take_arguments(struct config *config, int argc, char *const *argv,
                                struct config_flag *flags, size_t positionals_max,
                                struct config_error *ret_error) MUST_CHECK;

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -32,16 +31,6 @@ struct key_files {
     struct loop *loop;
     struct loop_timer timer;
 };
-
-PRINTF_LIKE(2, 3) static enum err refuse(struct config_error *error, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(error->text, sizeof error->text, format, args);
-    va_end(args);
-    return ERR_INVALID;
-}
 
 bool key_files_any(const struct config *config)
 {
@@ -84,14 +73,15 @@ static enum err file_read(struct key_file *file, struct buf *out, struct config_
     int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
     if (fd < 0)
-        return refuse(error, "%s %.300s cannot be opened: %s", file->option, file->path,
-                      strerror(errno));
+        return config_refuse(error, "%s %.300s cannot be opened: %s", file->option, file->path,
+                             strerror(errno));
     clock_gettime(CLOCK_REALTIME, &now);
     enum err e =
         fstat(fd, &file->seen) == 0 && S_ISREG(file->seen.st_mode) ? read_all(fd, out) : ERR_IO;
     file->warm = now.tv_sec - file->seen.st_mtim.tv_sec < STILL_WARM_S;
     close(fd);
-    return e == ERR_IO ? refuse(error, "%s %.300s cannot be read", file->option, file->path) : e;
+    return e == ERR_IO ? config_refuse(error, "%s %.300s cannot be read", file->option, file->path)
+                       : e;
 }
 
 static struct str without_line_ends(struct str text)
@@ -128,9 +118,9 @@ static enum err explain(const struct key_files *files, const struct auth_error *
                                                 : why->from == AUTH_FROM_JWKS ? JWKS
                                                                               : SECRET];
 
-    return refuse(error, "%s%s%.200s %s%s", file->path[0] ? file->option : "auth.secret",
-                  file->path[0] ? " " : "", file->path, why->text,
-                  why->from == AUTH_FROM_SECRET ? ": `openssl rand -hex 32` makes one" : "");
+    return config_refuse(error, "%s%s%.200s %s%s", file->path[0] ? file->option : "auth.secret",
+                         file->path[0] ? " " : "", file->path, why->text,
+                         why->from == AUTH_FROM_SECRET ? ": `openssl rand -hex 32` makes one" : "");
 }
 
 /* ---- life ---- */
@@ -173,7 +163,8 @@ enum err key_files_open(const struct config *config, struct key_files **ret_file
     files->files[JWKS] =
         (struct key_file){ .option = "auth.jwks_file", .path = config->auth_jwks_file };
     if (config->auth_secret[0] && config->auth_secret_file[0])
-        return refuse(ret_error, "auth.secret and auth.secret_file are both given: keep one");
+        return config_refuse(ret_error,
+                             "auth.secret and auth.secret_file are both given: keep one");
     for (size_t i = 0; i < FILES; i++)
         if (files->files[i].path[0])
             TRY(file_read(&files->files[i], &files->files[i].last, ret_error));

@@ -2,7 +2,6 @@
 #include "server/server.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,16 +17,6 @@
 #include "server/server_gateway.h"
 #include "server/verb.h"
 #include "server/version.h"
-
-PRINTF_LIKE(2, 3) static enum err refuse(struct config_error *error, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(error->text, sizeof error->text, format, args);
-    va_end(args);
-    return ERR_INVALID;
-}
 
 /* ---- what is there before the stores ---- */
 
@@ -108,7 +97,8 @@ static enum err open_ledger(struct server *server, struct config_error *error)
 
     if (e == ERR_OK || e == ERR_NOMEM)
         return e;
-    return refuse(error, "%.300s cannot be opened: %s", server->store->database, err_text(e));
+    return config_refuse(error, "%.300s cannot be opened: %s", server->store->database,
+                         err_text(e));
 }
 
 static enum err open_gate(struct server *server, struct config_error *error)
@@ -134,7 +124,8 @@ static enum err open_gate(struct server *server, struct config_error *error)
             LOG_INT("damaged", report.damaged), LOG_INT("good", report.records));
     if (e == ERR_OK || e == ERR_NOMEM)
         return e;
-    return refuse(error, "%s", report.problem[0] ? report.problem : "the journal cannot be opened");
+    return config_refuse(error, "%s",
+                         report.problem[0] ? report.problem : "the journal cannot be opened");
 }
 
 static enum err add_load_data(struct server *server, struct config_error *error)
@@ -148,7 +139,7 @@ static enum err add_load_data(struct server *server, struct config_error *error)
         return ERR_OK;
     enum err e = shop_load_data(server->ledger, clock_wall_ms(), begun, &report);
     if (e != ERR_OK)
-        return refuse(error, "the load-test data could not be written: %s", err_text(e));
+        return config_refuse(error, "the load-test data could not be written: %s", err_text(e));
     LOG(LOG_INFO, "load-test data written", LOG_INT("users", report.users),
         LOG_INT("coupons", report.coupons));
     return ERR_OK;
@@ -194,8 +185,8 @@ static enum err open_shop(struct server *server, struct config_error *error)
     id_set_fini(&remembered.ids);
     if (e == ERR_OK || e == ERR_NOMEM)
         return e;
-    return refuse(error, "the coupons of %.300s cannot be read: %s", server->store->database,
-                  err_text(e));
+    return config_refuse(error, "the coupons of %.300s cannot be read: %s", server->store->database,
+                         err_text(e));
 }
 
 static enum err open_threads(struct server *server, struct config_error *error)

@@ -2,7 +2,6 @@
 #include "server/server_gateway.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -14,36 +13,27 @@
 /* A call that took longer is slow to the breaker. */
 enum { SLOW_MS = 2000 };
 
-PRINTF_LIKE(2, 3) static enum err refuse(struct config_error *error, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(error->text, sizeof error->text, format, args);
-    va_end(args);
-    return ERR_INVALID;
-}
-
 static enum err http_is_configured(const struct config *config, struct config_error *error)
 {
     bool url = config->payment_http_url[0];
     bool secret = config->payment_http_secret[0] || config->payment_http_secret_file[0];
 
     if (config->payment_http_secret[0] && config->payment_http_secret_file[0])
-        return refuse(error, "payment.http_secret and payment.http_secret_file are both given: "
+        return config_refuse(error,
+                             "payment.http_secret and payment.http_secret_file are both given: "
                              "keep one");
     if (url && secret)
         return ERR_OK;
-    return refuse(error,
-                  "payment.gateway http does not start without %s%s%s. Add to the file of "
-                  "--config:\n%s%s(What the gateway has to do: docs/gateway.md.)",
-                  url ? "" : "the gateway's URL", !url && !secret ? " and " : "",
-                  secret ? "" : "the key that signs its calls",
-                  url ? "" : "    payment.http_url = https://gateway.example/doorbuster\n",
-                  secret
-                      ? ""
-                      : "    # 32 bytes at least: openssl rand -hex 32 > /etc/doorbuster/gateway\n"
-                        "    payment.http_secret_file = /etc/doorbuster/gateway\n");
+    return config_refuse(
+        error,
+        "payment.gateway http does not start without %s%s%s. Add to the file of "
+        "--config:\n%s%s(What the gateway has to do: docs/gateway.md.)",
+        url ? "" : "the gateway's URL", !url && !secret ? " and " : "",
+        secret ? "" : "the key that signs its calls",
+        url ? "" : "    payment.http_url = https://gateway.example/doorbuster\n",
+        secret ? ""
+               : "    # 32 bytes at least: openssl rand -hex 32 > /etc/doorbuster/gateway\n"
+                 "    payment.http_secret_file = /etc/doorbuster/gateway\n");
 }
 
 static enum err open_mock(const struct config *config, struct gateway **ret_gateway)
@@ -62,10 +52,11 @@ static enum err read_secret(const struct config *config, struct buf *out,
     if (!buf_ok(out))
         return ERR_NOMEM;
     if (out->len < GATEWAY_HTTP_SECRET_BYTES_MIN)
-        return refuse(error,
-                      "payment.http_secret_file %.200s holds %zu bytes, a key has at least %d: "
-                      "`openssl rand -hex 32` makes one",
-                      config->payment_http_secret_file, out->len, GATEWAY_HTTP_SECRET_BYTES_MIN);
+        return config_refuse(
+            error,
+            "payment.http_secret_file %.200s holds %zu bytes, a key has at least %d: "
+            "`openssl rand -hex 32` makes one",
+            config->payment_http_secret_file, out->len, GATEWAY_HTTP_SECRET_BYTES_MIN);
     return ERR_OK;
 }
 
@@ -83,14 +74,16 @@ static enum err open_http(const struct config *config, struct gateway **ret_gate
     };
 
     if (config->payment_http_ca_file[0] && access(config->payment_http_ca_file, R_OK) != 0)
-        return refuse(error, "payment.http_ca_file %.300s cannot be read: %s",
-                      config->payment_http_ca_file, strerror(errno));
+        return config_refuse(error, "payment.http_ca_file %.300s cannot be read: %s",
+                             config->payment_http_ca_file, strerror(errno));
     TRY(read_secret(config, &secret, error));
     options.secret = buf_str(&secret);
     enum err e = gateway_http_new(&options, ret_gateway);
     if (secret.ptr)
         explicit_bzero(secret.ptr, secret.len);
-    return e == ERR_INVALID ? refuse(error, "payment.http_url is not a URL that can be called") : e;
+    return e == ERR_INVALID
+               ? config_refuse(error, "payment.http_url is not a URL that can be called")
+               : e;
 }
 
 /* By opening it, and letting go of it. */

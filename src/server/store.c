@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -12,16 +11,6 @@
 #include "server/key_files.h"
 #include "server/server_gateway.h"
 
-PRINTF_LIKE(2, 3) static enum err refuse(struct config_error *error, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(error->text, sizeof error->text, format, args);
-    va_end(args);
-    return ERR_INVALID;
-}
-
 /* ---- looking ---- */
 
 static enum err stamp_read(struct store *store, struct config_error *error)
@@ -29,12 +18,12 @@ static enum err stamp_read(struct store *store, struct config_error *error)
     enum err e = ledger_sqlite_stamp(store->database, &store->stamp);
 
     if (e == ERR_CORRUPT)
-        return refuse(error,
-                      "%.300s is not a store of this program, or it is damaged: restore it "
-                      "from a backup, or choose another --data",
-                      store->database);
+        return config_refuse(error,
+                             "%.300s is not a store of this program, or it is damaged: restore it "
+                             "from a backup, or choose another --data",
+                             store->database);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
-        return refuse(error, "%.300s cannot be read: %s", store->database, err_text(e));
+        return config_refuse(error, "%.300s cannot be read: %s", store->database, err_text(e));
     store->exists = e == ERR_OK && store->stamp.level > 0;
     return ERR_OK;
 }
@@ -46,25 +35,26 @@ static enum err stamp_fits(const struct store *store, const struct config *confi
     const char *profile = config_profile_name(config->profile);
 
     if (stamp->level > stamp->latest)
-        return refuse(error,
-                      "%.300s is of a newer version (migration %" PRId64
-                      "; this program knows %" PRId64 "): use that version",
-                      store->database, stamp->level, stamp->latest);
+        return config_refuse(error,
+                             "%.300s is of a newer version (migration %" PRId64
+                             "; this program knows %" PRId64 "): use that version",
+                             store->database, stamp->level, stamp->latest);
     if (strcmp(profile, stamp->profile) != 0)
-        return refuse(error,
-                      "%.300s was made with profile %s, not %s: leave --profile out, or "
-                      "choose another --data",
-                      store->database, stamp->profile, profile);
+        return config_refuse(error,
+                             "%.300s was made with profile %s, not %s: leave --profile out, or "
+                             "choose another --data",
+                             store->database, stamp->profile, profile);
     if (stamp->sold && strcmp(config->shop_time_zone, stamp->time_zone) != 0)
-        return refuse(error,
-                      "%.300s has sales by days of %s, which cannot become days of %.64s: leave "
-                      "shop.time_zone out, or choose another --data",
-                      store->database, stamp->time_zone, config->shop_time_zone);
+        return config_refuse(
+            error,
+            "%.300s has sales by days of %s, which cannot become days of %.64s: leave "
+            "shop.time_zone out, or choose another --data",
+            store->database, stamp->time_zone, config->shop_time_zone);
     if (config->profile == CONFIG_PROD && stamp->load_data != LEDGER_LOAD_DATA_NONE)
-        return refuse(error,
-                      "%.300s holds load-test data, which profile prod does not run on: "
-                      "choose another --data",
-                      store->database);
+        return config_refuse(error,
+                             "%.300s holds load-test data, which profile prod does not run on: "
+                             "choose another --data",
+                             store->database);
     return ERR_OK;
 }
 
@@ -73,17 +63,17 @@ enum err store_look(struct store *store, struct config *config, struct config_er
     store->directory = config->data;
     if ((size_t)snprintf(store->database, sizeof store->database, "%s/shop.db", config->data) >=
         sizeof store->database)
-        return refuse(ret_error, "the path of the data directory is too long");
+        return config_refuse(ret_error, "the path of the data directory is too long");
     TRY(stamp_read(store, ret_error));
     if (store->exists) {
         TRY(config_stamp(config, store->stamp.profile, store->stamp.time_zone, ret_error));
         TRY(stamp_fits(store, config, ret_error));
     }
     if (clock_set_zone(config->shop_time_zone) != ERR_OK)
-        return refuse(ret_error,
-                      "shop.time_zone: the tz database has no \"%.64s\" (is the package "
-                      "tzdata installed?)",
-                      config->shop_time_zone);
+        return config_refuse(ret_error,
+                             "shop.time_zone: the tz database has no \"%.64s\" (is the package "
+                             "tzdata installed?)",
+                             config->shop_time_zone);
     if (config->profile == CONFIG_TEST)
         clock_set_offset_ms(store->stamp.clock_offset_ms);
     log_set_level(config->log_level);
@@ -104,14 +94,14 @@ enum err store_make_directory(const struct store *store, struct config_error *re
         bool last = *slash == '\0';
         *slash = '\0';
         if (mkdir(path, 0700) != 0 && errno != EEXIST)
-            return refuse(ret_error, "cannot make the data directory %.300s: %s", path,
-                          strerror(errno));
+            return config_refuse(ret_error, "cannot make the data directory %.300s: %s", path,
+                                 strerror(errno));
         if (last)
             break;
         *slash = '/';
     }
     if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode))
-        return refuse(ret_error, "--data %.300s is not a directory", path);
+        return config_refuse(ret_error, "--data %.300s is not a directory", path);
     return ERR_OK;
 }
 
@@ -119,17 +109,18 @@ static enum err refuse_locked(const struct store *store, const struct lock_holde
                               struct config_error *error)
 {
     if (holder->reading)
-        return refuse(error, "a doorbuster verb is reading %.300s: try again when it is done",
-                      store->directory);
+        return config_refuse(error,
+                             "a doorbuster verb is reading %.300s: try again when it is done",
+                             store->directory);
     if (holder->url[0])
-        return refuse(error,
-                      "another doorbuster, process %" PRId64 " serving on %s, holds %.300s: "
-                      "stop it, or choose another --data",
-                      holder->pid, holder->url, store->directory);
-    return refuse(error,
-                  "another doorbuster, process %" PRId64 ", holds %.300s: wait for it or "
-                  "stop it",
-                  holder->pid, store->directory);
+        return config_refuse(error,
+                             "another doorbuster, process %" PRId64 " serving on %s, holds %.300s: "
+                             "stop it, or choose another --data",
+                             holder->pid, holder->url, store->directory);
+    return config_refuse(error,
+                         "another doorbuster, process %" PRId64 ", holds %.300s: wait for it or "
+                         "stop it",
+                         holder->pid, store->directory);
 }
 
 enum err store_lock(struct store *store, enum lock_mode mode, struct config_error *ret_error)
@@ -147,8 +138,8 @@ enum err store_lock(struct store *store, enum lock_mode mode, struct config_erro
         return refuse_locked(store, &holder, ret_error);
     default:
         store->lock = -1;
-        return refuse(ret_error, "cannot lock the data directory %.300s: %s", store->directory,
-                      strerror(errno));
+        return config_refuse(ret_error, "cannot lock the data directory %.300s: %s",
+                             store->directory, strerror(errno));
     }
 }
 
@@ -165,7 +156,8 @@ enum err store_migrate(struct store *store, struct config *config, int64_t *ret_
                                        config->shop_time_zone, ret_applied);
 
     if (e != ERR_OK)
-        return refuse(ret_error, "%.300s could not be migrated: %s", store->database, err_text(e));
+        return config_refuse(ret_error, "%.300s could not be migrated: %s", store->database,
+                             err_text(e));
     TRY(store_look(store, config, ret_error));
     return store_set_zone(store, config, ret_error);
 }
@@ -177,8 +169,8 @@ enum err store_set_zone(struct store *store, const struct config *config,
         return ERR_OK;
     enum err e = ledger_sqlite_set_zone(store->database, config->shop_time_zone);
     if (e != ERR_OK)
-        return refuse(ret_error, "%.300s cannot take another time zone: %s", store->database,
-                      err_text(e));
+        return config_refuse(ret_error, "%.300s cannot take another time zone: %s", store->database,
+                             err_text(e));
     snprintf(store->stamp.time_zone, sizeof store->stamp.time_zone, "%s", config->shop_time_zone);
     return ERR_OK;
 }
@@ -189,7 +181,8 @@ enum err store_read_secret(const struct config *config, struct buf *out,
                            struct config_error *ret_error)
 {
     if (config->auth_secret[0] && config->auth_secret_file[0])
-        return refuse(ret_error, "auth.secret and auth.secret_file are both given: keep one");
+        return config_refuse(ret_error,
+                             "auth.secret and auth.secret_file are both given: keep one");
     if (config->auth_secret_file[0])
         TRY(config_read_secret(config->auth_secret_file, out, ret_error));
     else
@@ -197,10 +190,10 @@ enum err store_read_secret(const struct config *config, struct buf *out,
     if (!buf_ok(out))
         return ERR_NOMEM;
     if (config->auth_secret_file[0] && out->len < AUTH_SECRET_BYTES_MIN)
-        return refuse(ret_error,
-                      "auth.secret_file %.200s holds %zu bytes, a key has at least %d: "
-                      "`openssl rand -hex 32` makes one",
-                      config->auth_secret_file, out->len, AUTH_SECRET_BYTES_MIN);
+        return config_refuse(ret_error,
+                             "auth.secret_file %.200s holds %zu bytes, a key has at least %d: "
+                             "`openssl rand -hex 32` makes one",
+                             config->auth_secret_file, out->len, AUTH_SECRET_BYTES_MIN);
     return ERR_OK;
 }
 
@@ -211,20 +204,20 @@ static enum err prod_is_configured(const struct config *config, struct config_er
 
     if (key && gateway)
         return ERR_OK;
-    return refuse(error,
-                  "profile prod does not start without %s%s%s. Add to the file of --config:\n%s%s"
-                  "(To try things out on this machine: --profile local.)",
-                  key ? "" : "a key for tokens", !key && !gateway ? " and " : "",
-                  gateway ? "" : "a payment gateway",
-                  key ? ""
-                      : "    # 32 bytes at least: openssl rand -hex 32 > /etc/doorbuster/secret\n"
-                        "    # (or auth.public_key_file, or auth.jwks_file, where others sign)\n"
-                        "    auth.secret_file = /etc/doorbuster/secret\n",
-                  gateway
-                      ? ""
-                      : "    # none: balances are charged by administrators; http: the shop's own\n"
-                        "    # gateway, with payment.http_url and payment.http_secret_file\n"
-                        "    payment.gateway = none\n");
+    return config_refuse(
+        error,
+        "profile prod does not start without %s%s%s. Add to the file of --config:\n%s%s"
+        "(To try things out on this machine: --profile local.)",
+        key ? "" : "a key for tokens", !key && !gateway ? " and " : "",
+        gateway ? "" : "a payment gateway",
+        key ? ""
+            : "    # 32 bytes at least: openssl rand -hex 32 > /etc/doorbuster/secret\n"
+              "    # (or auth.public_key_file, or auth.jwks_file, where others sign)\n"
+              "    auth.secret_file = /etc/doorbuster/secret\n",
+        gateway ? ""
+                : "    # none: balances are charged by administrators; http: the shop's own\n"
+                  "    # gateway, with payment.http_url and payment.http_secret_file\n"
+                  "    payment.gateway = none\n");
 }
 
 enum err store_may_serve(const struct store *store, const struct config *config,
@@ -236,10 +229,12 @@ enum err store_may_serve(const struct store *store, const struct config *config,
     if (config->profile != CONFIG_PROD)
         return ERR_OK;
     if (!store->exists)
-        return refuse(ret_error, "there is no store in %.300s yet: `doorbuster migrate` makes it",
-                      store->directory);
+        return config_refuse(ret_error,
+                             "there is no store in %.300s yet: `doorbuster migrate` makes it",
+                             store->directory);
     if (store->stamp.level < store->stamp.latest)
-        return refuse(ret_error, "%.300s misses %" PRId64 " migration(s): run `doorbuster migrate`",
-                      store->database, store->stamp.latest - store->stamp.level);
+        return config_refuse(ret_error,
+                             "%.300s misses %" PRId64 " migration(s): run `doorbuster migrate`",
+                             store->database, store->stamp.latest - store->stamp.level);
     return ERR_OK;
 }

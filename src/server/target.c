@@ -2,23 +2,12 @@
 #include "server/target.h"
 
 #include <netdb.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 
 enum { TOKEN_TTL_S = 3600, GET_TIMEOUT_MS = 60000 };
-
-PRINTF_LIKE(2, 3) static enum err refuse(struct config_error *error, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(error->text, sizeof error->text, format, args);
-    va_end(args);
-    return ERR_INVALID;
-}
 
 /* ---- where ---- */
 
@@ -53,10 +42,10 @@ static enum err parse_url(struct target *target, const char *url, struct config_
     if (len > prefix && url[len - 1] == '/')
         len--;
     if (strncmp(url, "https://", 8) == 0)
-        return refuse(error, "--target takes http: TLS ends at the proxy before the server");
+        return config_refuse(error, "--target takes http: TLS ends at the proxy before the server");
     if (strncmp(url, scheme, prefix) != 0 || len >= sizeof target->url ||
         memchr(url + prefix, '/', len - prefix))
-        return refuse(error, "--target is http://HOST:PORT, not \"%.80s\"", url);
+        return config_refuse(error, "--target is http://HOST:PORT, not \"%.80s\"", url);
     snprintf(target->url, sizeof target->url, "%.*s", (int)len, url);
     snprintf(host, sizeof host, "%.*s", (int)(len - prefix), url + prefix);
     char *colon = strrchr(host, ':');
@@ -64,12 +53,12 @@ static enum err parse_url(struct target *target, const char *url, struct config_
         char *end;
         unsigned long number = strtoul(colon + 1, &end, 10);
         if (*end || number < 1 || number > UINT16_MAX)
-            return refuse(error, "--target has no port \"%.40s\"", colon + 1);
+            return config_refuse(error, "--target has no port \"%.40s\"", colon + 1);
         port = (uint16_t)number;
         *colon = '\0';
     }
     if (resolve(host, port, &target->addr) != ERR_OK)
-        return refuse(error, "--target: there is no host \"%.80s\"", host);
+        return config_refuse(error, "--target: there is no host \"%.80s\"", host);
     return ERR_OK;
 }
 
@@ -84,11 +73,11 @@ static enum err find_local(struct target *target, const struct config *config,
     case ERR_NOT_FOUND:
         return ERR_NOT_FOUND;
     default:
-        return refuse(error, "%.300s/doorbuster.lock cannot be read", config->data);
+        return config_refuse(error, "%.300s/doorbuster.lock cannot be read", config->data);
     }
     if (!holder.url[0])
-        return refuse(error, "process %ld holds %.300s and does not serve (yet): try again",
-                      (long)holder.pid, config->data);
+        return config_refuse(error, "process %ld holds %.300s and does not serve (yet): try again",
+                             (long)holder.pid, config->data);
     return parse_url(target, holder.url, error);
 }
 
@@ -167,18 +156,18 @@ static enum err judge(const struct target *target, const struct http_exchange *x
                       struct config_error *error)
 {
     if (x->err == ERR_UNAVAILABLE)
-        return refuse(error, "nobody answers at %s", target->url);
+        return config_refuse(error, "nobody answers at %s", target->url);
     if (x->err != ERR_OK)
-        return refuse(error, "%s did not answer whole: %s", target->url, err_text(x->err));
+        return config_refuse(error, "%s did not answer whole: %s", target->url, err_text(x->err));
     if (x->status == 200)
         return ERR_OK;
     if (x->status == 401 || x->status == 403)
-        return refuse(error,
-                      "%s wants an administrator's token: --token T (`doorbuster token "
-                      "--user 1 --admin` makes one), or the server's own --config FILE",
-                      target->url);
-    refuse(error, "%s answers %.*s with status %u", target->url, (int)x->target.len, x->target.ptr,
-           x->status);
+        return config_refuse(error,
+                             "%s wants an administrator's token: --token T (`doorbuster token "
+                             "--user 1 --admin` makes one), or the server's own --config FILE",
+                             target->url);
+    config_refuse(error, "%s answers %.*s with status %u", target->url, (int)x->target.len,
+                  x->target.ptr, x->status);
     return x->status == 404 ? ERR_NOT_FOUND : ERR_INVALID;
 }
 

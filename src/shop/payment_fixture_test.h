@@ -19,6 +19,7 @@ enum manner {
 };
 
 enum { ENTRIES_MAX = 64, USER = 1, PRODUCT = 1, PRICE = 100, STOCK = 10, BALANCE = 1000 };
+enum { PAID = BALANCE - 2 * PRICE, SOLD = STOCK - 2 }; /* what is left after an order of two */
 
 struct entry {
     char key[GATEWAY_KEY_BYTES_MAX + 1];
@@ -223,6 +224,20 @@ static inline void pay_end(void)
     shop_end();
     used_gateway = NULL;
     used_render = NULL;
+}
+
+static inline int pay_setup(void **state)
+{
+    (void)state;
+    pay_begin();
+    return 0;
+}
+
+static inline int pay_teardown(void **state)
+{
+    (void)state;
+    pay_end();
+    return 0;
 }
 
 /* ---- payments ---- */

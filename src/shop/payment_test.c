@@ -4,22 +4,6 @@
 #include "base/mem.h"
 #include "shop/payment_fixture_test.h"
 
-enum { PAID = BALANCE - 2 * PRICE, SOLD = STOCK - 2 };
-
-static int begin(void **state)
-{
-    (void)state;
-    pay_begin();
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    pay_end();
-    return 0;
-}
-
 /* ---- the gateway answers ---- */
 
 static void test_approved(void **state)
@@ -497,7 +481,7 @@ static void test_coupon_that_is_not_stored(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, pay_setup, pay_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_approved),
         TEST(test_declined),

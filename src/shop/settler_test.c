@@ -2,21 +2,7 @@
 /* Attempts that nobody ends: the settler makes them void, and not too many at once. */
 #include "shop/payment_fixture_test.h"
 
-enum { PAID = BALANCE - 2 * PRICE, SOLD = STOCK - 2, ASKING_MAX = 32 };
-
-static int begin(void **state)
-{
-    (void)state;
-    pay_begin();
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    pay_end();
-    return 0;
-}
+enum { ASKING_MAX = 32 };
 
 /* A void holds, also against a request that is still on its way. */
 static void test_unknown_for_too_long(void **state)
@@ -100,7 +86,7 @@ static void test_not_all_at_once(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, pay_setup, pay_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_unknown_for_too_long),
         cmocka_unit_test(test_void_comes_late),
