@@ -27,6 +27,7 @@ struct coupon {
     int64_t uses_per_user;                /* COUPON_USES_UNLIMITED or >= 1 */
     struct coupon_settings settings;
     int64_t epoch; /* lives of this coupon's gate */
+    bool closing;  /* that life is being ended: nothing is granted, what was is stored */
     struct witness witness;
 };
 

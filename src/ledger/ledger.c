@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ledger/ledger.h"
 
+#include "base/assert.h"
 #include "ledger/ledger_backend.h"
 
 struct ledger_client *ledger_client_new(struct ledger *ledger, struct loop *loop)
@@ -41,6 +42,17 @@ void ledger_run(struct ledger *ledger, struct ledger_command *command)
 void ledger_read(struct ledger_client *client, struct ledger_read *read)
 {
     client->ledger->backend->read(client, read);
+}
+
+bool ledger_is_shared(const struct ledger *ledger)
+{
+    return ledger->backend->beat != NULL;
+}
+
+void ledger_beat(struct ledger_client *client, struct ledger_beat *beat)
+{
+    ASSERT(client->ledger->backend->beat);
+    client->ledger->backend->beat(client, beat);
 }
 
 enum err ledger_scan_coupons(struct ledger *ledger,

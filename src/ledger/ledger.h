@@ -18,6 +18,7 @@
 #include "base/list.h"
 #include "core/coupon.h"
 #include "core/wallet.h"
+#include "ledger/ledger_servers.h"
 #include "ledger/ledger_shop.h"
 #include "loop/loop.h"
 
@@ -30,8 +31,9 @@ enum ledger_op {
     LEDGER_PLACE,  /* store a granted place */
     LEDGER_CHARGE, /* add to a wallet */
     LEDGER_COUPON_CREATE,
-    LEDGER_COUPON_CHANGE, /* settings */
-    LEDGER_COUPON_EPOCH,  /* raise the epoch */
+    LEDGER_COUPON_CHANGE,  /* settings */
+    LEDGER_COUPON_CLOSING, /* begin to end a gate's life */
+    LEDGER_COUPON_EPOCH,   /* end it: raise the epoch */
     LEDGER_USERS_CREATE,
     LEDGER_PRODUCT_CREATE,
     LEDGER_PRODUCT_CHANGE,
@@ -52,15 +54,17 @@ enum ledger_op {
 /* Settling is writing, never looking: storing the same place twice is success twice. */
 struct ledger_place {
     int64_t coupon_id, user_id, slot;
-    int64_t uses; /* 0, but for load-test data */
+    int64_t uses;  /* 0, but for load-test data */
+    int64_t epoch; /* of the gate that granted it; 0: whichever is the present one */
 
     enum ledger_place_outcome {
         LEDGER_PLACE_STORED,
         LEDGER_PLACE_THERE,    /* the user's own row with this slot was there */
         LEDGER_PLACE_OTHER,    /* the user has another slot: `slot` is set to it */
         LEDGER_PLACE_CONFLICT, /* somebody else's row, or above the quantity */
+        LEDGER_PLACE_STALE,    /* of an older epoch, and the user has no row: nothing was stored */
     } outcome;
-    int64_t user_coupon_id, issued_at_ms, expires_at_ms; /* except on conflict */
+    int64_t user_coupon_id, issued_at_ms, expires_at_ms; /* STORED, THERE, OTHER */
 
     int64_t other_slot; /* private */
 };
@@ -90,17 +94,31 @@ struct ledger_coupon_create {
 struct ledger_coupon_change {
     int64_t coupon_id;
     struct coupon_change change;
-    bool raise_epoch; /* the quantity goes down */
+    bool raise_epoch;       /* the quantity goes down */
+    int64_t epoch_min;      /* the raised one is at least this */
+    int64_t epoch_expected; /* not 0: only if it is the present one, else `overtaken` */
 
-    bool found;
+    bool found, overtaken;
     enum coupon_change_outcome outcome;
     struct coupon *coupon; /* the caller's: as it is now */
 };
 
-struct ledger_coupon_epoch {
+/* Writers of the present epoch are still accepted; a gate must not grant any more. */
+struct ledger_coupon_closing {
     int64_t coupon_id;
+    int64_t epoch_expected; /* another one is there: somebody was faster, nothing is done */
 
     bool found;
+    struct coupon *coupon; /* the caller's: as it is now */
+};
+
+/* One more than the present one, and at least `epoch_min`; not closing any more. */
+struct ledger_coupon_epoch {
+    int64_t coupon_id;
+    int64_t epoch_min;
+    int64_t epoch_expected; /* not 0: only if it is the present one, else `overtaken` */
+
+    bool found, overtaken;
     struct coupon *coupon; /* the caller's: with its new epoch */
 };
 
@@ -165,6 +183,7 @@ struct ledger_command {
         struct ledger_charge charge;
         struct ledger_coupon_create coupon_create;
         struct ledger_coupon_change coupon_change;
+        struct ledger_coupon_closing coupon_closing;
         struct ledger_coupon_epoch coupon_epoch;
         struct ledger_users_create users_create;
         struct ledger_product_create product_create;
@@ -317,6 +336,13 @@ struct ledger_read {
     struct ledger_client *client;
 };
 void ledger_read(struct ledger_client *client, struct ledger_read *read);
+
+/* ---- several servers ---- */
+
+/* Whether other servers may write to the same store. */
+bool ledger_is_shared(const struct ledger *ledger);
+/* A sign of life to a shared store; beside the queue, so nothing waits before it. */
+void ledger_beat(struct ledger_client *client, struct ledger_beat *beat);
 
 /* ---- whole scans: they block; at start, or on a thread for such work, never on a loop ---- */
 

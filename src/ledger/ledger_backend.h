@@ -11,6 +11,8 @@ struct ledger_backend {
     void (*submit)(struct ledger_client *client, struct ledger_command *command);
     void (*run)(struct ledger *ledger, struct ledger_command *command);
     void (*read)(struct ledger_client *client, struct ledger_read *read);
+    /* NULL: no other server can write to this store */
+    void (*beat)(struct ledger_client *client, struct ledger_beat *beat);
     enum err (*scan_coupons)(struct ledger *ledger,
                              bool (*each)(void *context, const struct coupon *coupon),
                              void *context);

@@ -44,6 +44,7 @@ size_t conf_scan(struct coupon *ret_coupon, struct ledger_held *rows, size_t max
 /* Rows and witness agree, and nothing is above the quantity. Returns the rows. */
 size_t conf_check(void);
 
+int ledger_conformance_epochs(void);
 int ledger_conformance_order(void);
 int ledger_conformance_charges(void);
 int ledger_conformance_shop(void);

@@ -9,6 +9,10 @@ static void decide_place(struct ledger_rows *rows, struct ledger_place *place)
     place->outcome = LEDGER_PLACE_CONFLICT;
     if (!row->row.found && !row->created)
         return;
+    if (place->epoch && place->epoch != row->coupon.epoch) {
+        place->outcome = LEDGER_PLACE_STALE;
+        return;
+    }
     rows->sequences_changed = true;
     place->user_coupon_id = rows->next_user_coupon_id++;
     place->issued_at_ms = rows->now_ms;
@@ -49,6 +53,17 @@ static enum err decide_coupon_create(struct ledger_rows *rows, struct ledger_cou
     return ERR_OK;
 }
 
+static bool is_overtaken(const struct ledger_coupon_row *row, int64_t epoch_expected)
+{
+    return epoch_expected && row->coupon.epoch != epoch_expected;
+}
+
+static void raise_epoch(struct coupon *coupon, int64_t epoch_min)
+{
+    coupon->epoch = MAX(coupon->epoch + 1, epoch_min);
+    coupon->closing = false;
+}
+
 static void decide_coupon_change(struct ledger_rows *rows, struct ledger_coupon_change *change)
 {
     struct ledger_coupon_row *row = ledger_rows_coupon(rows, change->coupon_id);
@@ -56,12 +71,32 @@ static void decide_coupon_change(struct ledger_rows *rows, struct ledger_coupon_
     change->found = row->row.found || row->created;
     if (!change->found)
         return;
+    change->overtaken = is_overtaken(row, change->epoch_expected);
+    if (change->overtaken) {
+        *change->coupon = row->coupon;
+        return;
+    }
     change->outcome = coupon_change_decide(&row->coupon, &change->change, &row->coupon.settings);
     if (change->outcome == COUPON_CHANGE_OK) {
-        row->coupon.epoch += change->raise_epoch;
+        if (change->raise_epoch)
+            raise_epoch(&row->coupon, change->epoch_min);
         row->changed = true;
     }
     *change->coupon = row->coupon;
+}
+
+static void decide_coupon_closing(struct ledger_rows *rows, struct ledger_coupon_closing *closing)
+{
+    struct ledger_coupon_row *row = ledger_rows_coupon(rows, closing->coupon_id);
+
+    closing->found = row->row.found || row->created;
+    if (!closing->found)
+        return;
+    if (row->coupon.epoch == closing->epoch_expected) {
+        row->changed |= !row->coupon.closing;
+        row->coupon.closing = true;
+    }
+    *closing->coupon = row->coupon;
 }
 
 static void decide_coupon_epoch(struct ledger_rows *rows, struct ledger_coupon_epoch *raise)
@@ -71,8 +106,11 @@ static void decide_coupon_epoch(struct ledger_rows *rows, struct ledger_coupon_e
     raise->found = row->row.found || row->created;
     if (!raise->found)
         return;
-    row->coupon.epoch++;
-    row->changed = true;
+    raise->overtaken = is_overtaken(row, raise->epoch_expected);
+    if (!raise->overtaken) {
+        raise_epoch(&row->coupon, raise->epoch_min);
+        row->changed = true;
+    }
     *raise->coupon = row->coupon;
 }
 
@@ -99,6 +137,9 @@ static enum err decide_one(struct ledger_rows *rows, struct ledger_command *comm
         return decide_coupon_create(rows, &command->coupon_create);
     case LEDGER_COUPON_CHANGE:
         decide_coupon_change(rows, &command->coupon_change);
+        return ERR_OK;
+    case LEDGER_COUPON_CLOSING:
+        decide_coupon_closing(rows, &command->coupon_closing);
         return ERR_OK;
     case LEDGER_COUPON_EPOCH:
         decide_coupon_epoch(rows, &command->coupon_epoch);

@@ -274,6 +274,8 @@ static enum err collect_one(struct ledger_rows *rows, const struct ledger_comman
                    : need(rows, &rows->coupons, key_1(command->coupon_create.coupon->coupon_id));
     case LEDGER_COUPON_CHANGE:
         return need(rows, &rows->coupons, key_1(command->coupon_change.coupon_id));
+    case LEDGER_COUPON_CLOSING:
+        return need(rows, &rows->coupons, key_1(command->coupon_closing.coupon_id));
     case LEDGER_COUPON_EPOCH:
         return need(rows, &rows->coupons, key_1(command->coupon_epoch.coupon_id));
     case LEDGER_USERS_CREATE:

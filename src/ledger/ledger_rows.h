@@ -157,7 +157,9 @@ void ledger_id_use(int64_t *next_id, int64_t id);
 
 /*
  * Decide each command in turn, by the rules of core, on the loaded rows. LEDGER_PLACE only gets
- * its numbers: whether a place is stored, the fences say at the INSERT (ledger_place_stored()).
+ * its numbers: whether a place is stored, the fences say at the INSERT (ledger_place_stored()). Its
+ * outcome is then what it is if they do not and the user has no row: CONFLICT, or STALE, which is
+ * not even tried.
  * ERR_NOMEM: an answer could not be rendered; the rows are spoiled, roll back.
  */
 enum err ledger_decide(struct ledger_rows *rows, struct list *batch) MUST_CHECK;

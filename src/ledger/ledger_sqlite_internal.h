@@ -156,7 +156,7 @@ enum err ledger_sqlite_scan_rows(struct ledger *ledger, struct ledger_scan *scan
 /* A row of `SELECT COUPON_COLUMNS FROM coupons`. */
 #define COUPON_COLUMNS                                                                    \
     "coupon_id, name, discount_rate, uses_per_user, total_quantity, starts_at, ends_at, " \
-    "closed, version, epoch, issued, highest_slot, witness"
+    "closed, version, epoch, issued, highest_slot, witness, closing"
 void ledger_sqlite_coupon(sqlite3_stmt *stmt, struct coupon *ret_coupon);
 /* A row of `SELECT HELD_COLUMNS FROM user_coupons`. */
 #define HELD_COLUMNS \

@@ -43,10 +43,8 @@ static enum err place_refused(struct sqlite_ledger *ledger, struct ledger_place 
     sqlite3_bind_int64(stmt, 1, place->user_id);
     sqlite3_bind_int64(stmt, 2, place->coupon_id);
     TRY(ledger_sqlite_step_one(stmt, &found));
-    if (!found) {
-        place->outcome = LEDGER_PLACE_CONFLICT;
-        return ERR_OK;
-    }
+    if (!found)
+        return ERR_OK; /* as it was decided */
     ledger_sqlite_held(stmt, &held);
     sqlite3_reset(stmt);
     place->outcome = held.slot == place->slot ? LEDGER_PLACE_THERE : LEDGER_PLACE_OTHER;
@@ -68,6 +66,8 @@ enum err ledger_sqlite_place_store(struct sqlite_ledger *ledger, struct ledger_p
 {
     sqlite3_stmt *stmt = ledger->stmt.place.insert_place;
 
+    if (place->outcome == LEDGER_PLACE_STALE)
+        return place_refused(ledger, place);
     sqlite3_bind_int64(stmt, 1, place->coupon_id);
     sqlite3_bind_int64(stmt, 2, place->slot);
     sqlite3_bind_int64(stmt, 3, place->user_id);

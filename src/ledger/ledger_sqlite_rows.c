@@ -33,13 +33,14 @@ enum err ledger_sqlite_prepare(struct sqlite_ledger *ledger)
         { &s->store_user, "UPDATE users SET balance = ?2, held = ?3, incoming = ?4,"
                           " orders_pending = ?5, orders_completed = ?6, orders_cancelled = ?7,"
                           " has_cart = ?8 WHERE user_id = ?1" },
-        { &s->store_coupon, "UPDATE coupons SET total_quantity = ?2, starts_at = ?3, ends_at = ?4,"
-                            " closed = ?5, version = ?6, epoch = ?7, issued = ?8,"
-                            " highest_slot = ?9, witness = ?10 WHERE coupon_id = ?1" },
+        { &s->store_coupon,
+          "UPDATE coupons SET total_quantity = ?2, starts_at = ?3, ends_at = ?4,"
+          " closed = ?5, version = ?6, epoch = ?7, issued = ?8,"
+          " highest_slot = ?9, witness = ?10, closing = ?11 WHERE coupon_id = ?1" },
         { &s->insert_coupon, "INSERT INTO coupons (coupon_id, total_quantity, starts_at, ends_at,"
-                             " closed, version, epoch, issued, highest_slot, witness, name,"
-                             " discount_rate, uses_per_user)"
-                             " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)" },
+                             " closed, version, epoch, issued, highest_slot, witness, closing,"
+                             " name, discount_rate, uses_per_user) VALUES"
+                             " (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)" },
         { &s->store_charge,
           "INSERT OR REPLACE INTO charges (user_id, idempotency_key, fingerprint, amount,"
           " balance_after, charged_at, status, charge_id, answer)"
@@ -78,6 +79,7 @@ void ledger_sqlite_coupon(sqlite3_stmt *stmt, struct coupon *ret_coupon)
                       .closed = sqlite3_column_int64(stmt, 7) != 0,
                       .version = sqlite3_column_int64(stmt, 8) },
         .epoch = sqlite3_column_int64(stmt, 9),
+        .closing = sqlite3_column_int64(stmt, 13) != 0,
         .witness = { .issued = sqlite3_column_int64(stmt, 10),
                      .highest = sqlite3_column_int64(stmt, 11),
                      .hash = (uint64_t)sqlite3_column_int64(stmt, 12) },
@@ -289,6 +291,7 @@ static void bind_coupon(sqlite3_stmt *stmt, const struct coupon *coupon)
     sqlite3_bind_int64(stmt, 8, coupon->witness.issued);
     sqlite3_bind_int64(stmt, 9, coupon->witness.highest);
     sqlite3_bind_int64(stmt, 10, (int64_t)coupon->witness.hash);
+    sqlite3_bind_int64(stmt, 11, coupon->closing);
 }
 
 static enum err store_coupon(struct sqlite_statements *s, const struct ledger_coupon_row *row,
@@ -301,9 +304,9 @@ static enum err store_coupon(struct sqlite_statements *s, const struct ledger_co
         return sqlite_db_run(s->store_coupon);
     }
     bind_coupon(s->insert_coupon, coupon);
-    sqlite3_bind_text(s->insert_coupon, 11, coupon->name, -1, SQLITE_STATIC);
-    sqlite3_bind_int64(s->insert_coupon, 12, coupon->discount_rate);
-    sqlite3_bind_int64(s->insert_coupon, 13, coupon->uses_per_user);
+    sqlite3_bind_text(s->insert_coupon, 12, coupon->name, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(s->insert_coupon, 13, coupon->discount_rate);
+    sqlite3_bind_int64(s->insert_coupon, 14, coupon->uses_per_user);
     return sqlite_db_run(s->insert_coupon);
 }
 
