@@ -217,21 +217,32 @@ static uint32_t next_place(struct drop *drop)
     return drop->returned_count ? returned_take(drop) : (uint32_t)drop->next_slot++;
 }
 
-enum err drop_grant(struct drop *drop, int64_t user_id, uint64_t token, uint64_t now_ms,
-                    struct drop_pending **ret_pending)
+/* Room for everything first, for its coming back, too: after this nothing can fail. */
+static enum err grant_reserve(struct drop *drop, int64_t user_id, size_t returning)
 {
     if (drop_remaining(drop) == 0)
         return ERR_NOT_FOUND;
-    /* Room for everything first, for its coming back, too: after this nothing can fail. */
     TRY(seat_reserve(drop, user_id));
     TRY(pending_reserve(drop));
-    TRY(returned_reserve(drop, drop->returned_count + drop->pending_count + 1));
-    struct drop_seat *seat = seat_put(drop, user_id, next_place(drop));
-    struct drop_pending *pending = pending_put(drop, seat);
+    return returned_reserve(drop, drop->returned_count + drop->pending_count + returning + 1);
+}
+
+static struct drop_pending *grant(struct drop *drop, int64_t user_id, uint32_t slot, uint64_t token,
+                                  uint64_t now_ms)
+{
+    struct drop_pending *pending = pending_put(drop, seat_put(drop, user_id, slot));
+
     pending->token = token;
     pending->since_ms = now_ms;
     drop->changes++;
-    *ret_pending = pending;
+    return pending;
+}
+
+enum err drop_grant(struct drop *drop, int64_t user_id, uint64_t token, uint64_t now_ms,
+                    struct drop_pending **ret_pending)
+{
+    TRY(grant_reserve(drop, user_id, 0));
+    *ret_pending = grant(drop, user_id, next_place(drop), token, now_ms);
     return ERR_OK;
 }
 
@@ -345,6 +356,37 @@ static void returned_forget(struct drop *drop, uint32_t slot)
     }
 }
 
+/* Numbers before `slot` that were never handed out are returned ones from now on. */
+static void returned_skip_to(struct drop *drop, int64_t slot, uint32_t but)
+{
+    for (; drop->next_slot < slot; drop->next_slot++)
+        if (drop->next_slot <= drop->quantity && drop->next_slot != but)
+            returned_put(drop, (uint32_t)drop->next_slot);
+    drop->next_slot = MAX(drop->next_slot, slot + 1);
+}
+
+static bool is_free(const struct drop *drop, int64_t slot)
+{
+    if (slot < 1 || slot > drop->quantity)
+        return false;
+    for (size_t i = 0; i < drop->returned_count; i++)
+        if (drop->returned[i] == slot)
+            return true;
+    return slot >= drop->next_slot;
+}
+
+enum err drop_grant_at(struct drop *drop, int64_t user_id, int64_t slot, uint64_t token,
+                       uint64_t now_ms, struct drop_pending **ret_pending)
+{
+    if (!is_free(drop, slot))
+        return drop_grant(drop, user_id, token, now_ms, ret_pending);
+    TRY(grant_reserve(drop, user_id, (size_t)MAX(slot - drop->next_slot, 0)));
+    returned_forget(drop, (uint32_t)slot);
+    returned_skip_to(drop, slot, 0);
+    *ret_pending = grant(drop, user_id, (uint32_t)slot, token, now_ms);
+    return ERR_OK;
+}
+
 enum err drop_take_own(struct drop *drop, struct drop_seat *seat, int64_t slot)
 {
     int64_t skipped = slot >= drop->next_slot ? slot - drop->next_slot : 0;
@@ -352,10 +394,7 @@ enum err drop_take_own(struct drop *drop, struct drop_seat *seat, int64_t slot)
 
     TRY(returned_reserve(drop, drop->returned_count + drop->pending_count + (size_t)skipped + 1));
     returned_forget(drop, (uint32_t)slot);
-    for (; drop->next_slot < slot; drop->next_slot++)
-        if (drop->next_slot <= drop->quantity && drop->next_slot != old)
-            returned_put(drop, (uint32_t)drop->next_slot);
-    drop->next_slot = MAX(drop->next_slot, slot + 1);
+    returned_skip_to(drop, slot, old);
     pending_take(drop, seat);
     seat->slot = (uint32_t)slot;
     if (old != slot && old <= drop->quantity)

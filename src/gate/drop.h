@@ -70,6 +70,9 @@ static inline int64_t drop_remaining(const struct drop *drop)
  */
 enum err drop_grant(struct drop *drop, int64_t user_id, uint64_t token, uint64_t now_ms,
                     struct drop_pending **ret_pending) MUST_CHECK;
+/* The same, with `slot` if nobody has it and it is within the quantity. */
+enum err drop_grant_at(struct drop *drop, int64_t user_id, int64_t slot, uint64_t token,
+                       uint64_t now_ms, struct drop_pending **ret_pending) MUST_CHECK;
 /* A known holder: a row (confirmed) or a remembered reservation (pending). ERR_CONFLICT: the user
  * holds something already. Free slots are not told apart: see drop_settle_returned(). ERR_NOMEM. */
 enum err drop_add(struct drop *drop, int64_t user_id, int64_t slot, bool is_pending,

@@ -310,6 +310,26 @@ static void test_above_the_quantity(void **state)
     drop_fini(&drop);
 }
 
+static void test_grant_at(void **state)
+{
+    static const struct {
+        int64_t asked, given;
+    } rows[] = { { 4, 4 }, { 2, 2 }, { 4, 1 }, { 9, 3 }, { -1, 5 }, { 6, 6 } };
+    struct drop drop;
+    struct drop_pending *pending;
+
+    (void)state;
+    assert_int_equal(drop_init(&drop, 6), ERR_OK);
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        assert_int_equal(drop_grant_at(&drop, (int64_t)i + 1, rows[i].asked, 1, 1, &pending),
+                         ERR_OK);
+        assert_int_equal(pending->slot, rows[i].given);
+        assert_int_equal(drop_remaining(&drop), 5 - i);
+    }
+    assert_int_equal(drop_grant_at(&drop, 99, 3, 1, 1, &pending), ERR_NOT_FOUND);
+    drop_fini(&drop);
+}
+
 static size_t bytes_of(const struct drop *drop)
 {
     size_t bytes = drop->shard_count * sizeof *drop->shards;
@@ -348,6 +368,7 @@ int main(void)
         cmocka_unit_test(test_model),
         cmocka_unit_test(test_slot_held_twice),
         cmocka_unit_test(test_above_the_quantity),
+        cmocka_unit_test(test_grant_at),
         cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

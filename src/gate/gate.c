@@ -28,21 +28,24 @@ void gate_confirm(struct gate_client *client, const struct gate_entry *entry)
     client->gate->backend->confirm(client, entry);
 }
 
-bool gate_release(struct gate_client *client, const struct gate_entry *entry)
+void gate_release(struct gate_client *client, const struct gate_entry *entry)
 {
-    return client->gate->backend->release(client, entry);
+    client->gate->backend->release(client, entry);
 }
 
-enum gate_outcome gate_move(struct gate_client *client, const struct gate_entry *entry,
-                            int64_t own_slot, int64_t *ret_slot)
+void gate_move(struct gate_client *client, struct gate_move *move)
 {
-    return client->gate->backend->move(client, entry, own_slot, ret_slot);
+    client->gate->backend->move(client, move);
 }
 
-size_t gate_sweep(struct gate_client *client, uint64_t older_than_ms,
-                  struct gate_entry *ret_entries, size_t max)
+void gate_sweep(struct gate_client *client, struct gate_sweep *sweep)
 {
-    return client->gate->backend->sweep(client, older_than_ms, ret_entries, max);
+    client->gate->backend->sweep(client, sweep);
+}
+
+void gate_refresh(struct gate_client *client, struct gate_refresh *refresh)
+{
+    client->gate->backend->refresh(client, refresh);
 }
 
 enum err gate_set(struct gate *gate, int64_t coupon_id, const struct coupon_settings *settings)
@@ -58,6 +61,22 @@ void gate_close(struct gate *gate, int64_t coupon_id)
 void gate_reopen(struct gate *gate, int64_t coupon_id)
 {
     gate->backend->reopen(gate, coupon_id);
+}
+
+enum err gate_adopt(struct gate *gate, int64_t coupon_id, int64_t epoch,
+                    const struct coupon_settings *settings)
+{
+    return gate->backend->adopt(gate, coupon_id, epoch, settings);
+}
+
+enum err gate_seal(struct gate *gate, int64_t coupon_id, int64_t epoch)
+{
+    return gate->backend->seal(gate, coupon_id, epoch);
+}
+
+void gate_lease_set(struct gate *gate, uint64_t until_boot_ms)
+{
+    gate->backend->lease_set(gate, until_boot_ms);
 }
 
 enum err gate_rebuild_begin(struct gate *gate, int64_t coupon_id, int64_t epoch,

@@ -30,8 +30,9 @@ enum gate_outcome {
     GATE_EXPIRED,     /* after it */
     GATE_ENDED,       /* closed by the administrator */
     GATE_SOLD_OUT, /* no place left; `for_good`: and none can come back in this (epoch, version) */
-    GATE_CLOSED,   /* no gate of this epoch is open: nothing was changed */
+    GATE_CLOSED,   /* no gate of this epoch is open: nothing was changed, but see `store` */
     GATE_FAILED,   /* could not be remembered (journal, memory): nothing was changed */
+    GATE_UNKNOWN,  /* no answer came in time: there may be an entry, the sweeper stores it */
 };
 
 enum gate_purpose {
@@ -47,16 +48,22 @@ struct gate_ask {
     void (*done)(struct gate_ask *ask);
     int64_t coupon_id, user_id; /* user_id >= 1 */
     enum gate_purpose purpose;
-    uint64_t token; /* from gate_token(); the same for a repeat of the same attempt */
+    uint64_t token;       /* from gate_token(); the same for a repeat of the same attempt */
+    uint64_t deadline_ms; /* loop_now_ms(); 0: the gate's own. Later it is GATE_UNKNOWN */
 
     enum gate_outcome outcome;
     int64_t slot;      /* granted, already */
+    int64_t epoch;     /* granted, already: of the gate that said so */
     int64_t remaining; /* granted: places left after it */
     bool pending;      /* already: not stored yet, and joined with `token` */
     bool for_good;     /* sold out */
+    /* Closed: `slot` of `epoch` was granted, or joined, and nobody may be told of it (the lease is
+     * over, the gate is closing): have it stored all the same. */
+    bool store;
     enum gate_durability durability;
 
-    bool journalling; /* private */
+    bool journalling; /* private, from here on */
+    unsigned tries;
 };
 
 /* A new token, unlike any other of this server. Any thread. */
@@ -65,51 +72,121 @@ uint64_t gate_token(struct gate *gate);
 /* Decided at the end of this loop turn, all of a turn's questions in one step. */
 void gate_ask(struct gate_client *client, struct gate_ask *ask);
 
-/* What became of an entry that the ledger has settled. Applied at once; idempotent. */
+/* What became of an entry that the ledger has settled. Sooner or later; idempotent. */
 struct gate_entry {
     int64_t coupon_id, user_id, slot;
     uint64_t token;
+    int64_t epoch; /* of the gate that gave it */
 };
-/* Its row is stored: no longer pending. */
+/* Its row is stored: no longer pending. The row is what counts: token and epoch are not compared.
+ */
 void gate_confirm(struct gate_client *client, const struct gate_entry *entry);
 /*
  * The ledger decided a refusal for good, or an unanswered `issue` was certainly rolled back: the
- * place goes to the next in line. Only if user, slot and token still match a pending entry that
- * nobody joined. Returns whether it was released.
+ * place goes to the next in line. Only if user, slot, token and epoch still match a pending entry
+ * that nobody joined; gate_stats() counts those. Lost on its way, the entry stays pending and is
+ * swept up.
  */
-bool gate_release(struct gate_client *client, const struct gate_entry *entry);
-/*
- * The slot is somebody else's row. Gives the user the next free one (*ret_slot, pending, to be
- * stored); with `own_slot` > 0 the user's own row has that number and the entry takes it,
- * confirmed. GATE_GRANTED, GATE_ALREADY (own_slot), GATE_SOLD_OUT (the entry is gone), GATE_CLOSED,
- * GATE_FAILED.
- */
-enum gate_outcome gate_move(struct gate_client *client, const struct gate_entry *entry,
-                            int64_t own_slot, int64_t *ret_slot);
+void gate_release(struct gate_client *client, const struct gate_entry *entry);
+
+/* Another place for a granted one. The caller owns it and keeps it until `done`. */
+struct gate_move {
+    struct list node; /* private */
+    void (*done)(struct gate_move *move);
+    struct gate_entry entry;
+    /*
+     * 0: the slot is somebody else's row, the user gets the next free one, pending, to be stored.
+     * Higher: the user's own row has that number and the entry takes it, confirmed.
+     */
+    int64_t own_slot;
+    /* The place is one of an older epoch that SQL did not take any more: the user gets it in the
+     * gate of today, or another one if it is gone. Window and closed are not judged again. Who has
+     * an entry there already keeps that. What was offered is never released. */
+    bool offer;
+
+    /*
+     * GATE_GRANTED: entry.(slot, epoch) are the new place, have it stored. GATE_ALREADY: own_slot,
+     * or an offer's user has entry.slot; `pending`: have that stored. GATE_SOLD_OUT: the entry is
+     * gone. GATE_CLOSED: settled meanwhile, or no gate of this epoch is open. GATE_FAILED,
+     * GATE_UNKNOWN.
+     */
+    enum gate_outcome outcome;
+    bool pending;
+    uint64_t deadline_ms; /* loop_now_ms(); 0: the gate's own */
+
+    struct loop_task task; /* private, from here on */
+    unsigned tries;
+};
+void gate_move(struct gate_client *client, struct gate_move *move);
 
 /*
- * Entries pending for `older_than_ms`, at most `max` of them, into `ret_entries`, joined with a
- * new token each: whoever receives one must store it again. Not returned again for as long.
- * Returns how many.
+ * Entries pending for `older_than_ms`, at most `room` of them, joined with a new token each:
+ * whoever receives one must store it again. Not returned again for as long. Works while a gate is
+ * closed or sealed, too, as long as its memory is good. The caller keeps it until `done`.
  */
-size_t gate_sweep(struct gate_client *client, uint64_t older_than_ms,
-                  struct gate_entry *ret_entries, size_t max);
+struct gate_sweep {
+    struct list node; /* private */
+    void (*done)(struct gate_sweep *sweep);
+    int64_t coupon_id; /* 0: of every coupon */
+    uint64_t older_than_ms;
+    struct gate_entry *entries; /* the caller's array */
+    size_t room;
+
+    size_t count;
+    /* OK; UNAVAILABLE: some could not be asked; CORRUPT: the memory of `coupon_id` cannot be
+     * trusted (another node's, rewound, incomplete). */
+    enum err err;
+
+    struct loop_task task; /* private, from here on */
+    size_t waiting;
+};
+void gate_sweep(struct gate_client *client, struct gate_sweep *sweep);
+
+/*
+ * The heartbeat: tells the store the settings that are newer, and reads how each coupon stands
+ * there; gate_status() has it then. The caller keeps it until `done`.
+ */
+struct gate_refresh {
+    struct list node; /* private */
+    void (*done)(struct gate_refresh *refresh);
+    const int64_t *coupon_ids;
+    size_t count;
+
+    enum err err; /* OK; UNAVAILABLE: not all could be asked */
+
+    struct loop_task task; /* private, from here on */
+    size_t waiting;
+};
+void gate_refresh(struct gate_client *client, struct gate_refresh *refresh);
 
 /* ---- settings and epochs; any thread ---- */
 
-/* Takes the settings if their version is higher. ERR_NOT_FOUND: no gate; ERR_NOMEM. */
+/* Takes the settings if their version is higher; a store hears of them with the next question or
+ * refresh. ERR_NOT_FOUND: no gate; ERR_NOMEM. */
 enum err gate_set(struct gate *gate, int64_t coupon_id,
                   const struct coupon_settings *settings) MUST_CHECK;
 /* From now on GATE_CLOSED, for everybody. Pending entries stay, to be stored. */
 void gate_close(struct gate *gate, int64_t coupon_id);
 /* Undoes gate_close() of a gate whose memory is still good. */
 void gate_reopen(struct gate *gate, int64_t coupon_id);
+/* SQL says that the coupon's gate is of this epoch: what is granted of another one is not told any
+ * more. For gates that another server may have rebuilt; gate_close() is undone. An epoch that is
+ * not higher only brings its settings. ERR_NOMEM. */
+enum err gate_adopt(struct gate *gate, int64_t coupon_id, int64_t epoch,
+                    const struct coupon_settings *settings) MUST_CHECK;
+/* Blocks: closes the gate of this epoch, or an older one, in its store, for every server. Pending
+ * entries stay, to be swept. ERR_NOT_FOUND: none is there; ERR_CONFLICT: it is of a higher epoch;
+ * ERR_UNAVAILABLE, ERR_UNCERTAIN. */
+enum err gate_seal(struct gate *gate, int64_t coupon_id, int64_t epoch) MUST_CHECK;
+/* Nobody is told of a reservation from this time of clock_boot_ms() on; UINT64_MAX: never. What is
+ * set counts for all coupons and stands until it is set again. At first UINT64_MAX. */
+void gate_lease_set(struct gate *gate, uint64_t until_boot_ms);
 
 /*
  * Build a gate anew from the ledger's rows, beside the old one, if there is one (which must be
  * closed and have nothing pending). Add every holder in any order, then open: numbers below the
- * highest that nobody holds become returned ones. ERR_CONFLICT: the epoch is not higher than the
- * old one's; ERR_NOMEM.
+ * highest that nobody holds become returned ones. All of it may block, for a store. ERR_CONFLICT:
+ * the epoch is not higher than the old one's; ERR_NOMEM, ERR_UNAVAILABLE, ERR_UNCERTAIN.
  */
 struct gate_rebuild;
 enum err gate_rebuild_begin(struct gate *gate, int64_t coupon_id, int64_t epoch,
@@ -126,15 +203,32 @@ struct gate_rebuild *gate_rebuild_free(struct gate_rebuild *rebuild); /* opened 
 
 /* ---- looking; any thread ---- */
 
-struct gate_status {
-    bool known, open;
-    int64_t granted, pending, returned, remaining, epoch;
-    uint64_t changes; /* the same as before: nothing has moved */
+/* Where a gate's memory is kept, and how it stands there, as far as is known here. */
+enum gate_store {
+    GATE_STORE_UNASKED,
+    GATE_STORE_AWAY,     /* cannot be reached */
+    GATE_STORE_MISSING,  /* has no gate of this coupon */
+    GATE_STORE_BUILDING, /* `store_epoch` is being built */
+    GATE_STORE_SEALED,
+    GATE_STORE_LOST, /* another node's, rewound or incomplete: only a rebuild helps */
+    GATE_STORE_OPEN,
 };
+
+struct gate_status {
+    bool known, open; /* open: here and in the store, of the same epoch */
+    bool closed_here; /* gate_close() */
+    enum gate_store store;
+    int64_t granted, pending, returned, remaining, epoch;
+    int64_t store_epoch;      /* the highest seen there */
+    int64_t settings_version; /* that the store judges by */
+    uint64_t changes;         /* the same as before: nothing has moved */
+};
+/* From what is known here: of a store as of the last answer or refresh. Never blocks. */
 struct gate_status gate_status(struct gate *gate, int64_t coupon_id);
-/* Age of the oldest pending entry; 0: none. Looks at all of them. */
+/* Age of the oldest pending entry; 0: none. As gate_status(). */
 uint64_t gate_oldest_pending_ms(struct gate *gate, int64_t coupon_id);
-/* A picture for the proof; gate_picture_fini() it. No gate: `known` is false. ERR_NOMEM. */
+/* A picture for the proof; gate_picture_fini() it. No gate: `known` is false. May block, for a
+ * store. ERR_NOMEM, ERR_UNAVAILABLE. */
 enum err gate_picture(struct gate *gate, int64_t coupon_id,
                       struct gate_picture *ret_picture) MUST_CHECK;
 /* Which of these coupons a user has a place of. Follows the async contract. */
@@ -153,8 +247,9 @@ struct gate_look {
 };
 void gate_look(struct gate_client *client, struct gate_look *look);
 
-/* What the gate writes down for itself; zeros where it does not. */
+/* Since the start; the journal's: zeros where there is none. */
 struct gate_stats {
+    uint64_t released;
     uint64_t journal_bytes, journal_generations, journal_writes, journal_failures;
 };
 struct gate_stats gate_stats(struct gate *gate);

@@ -9,14 +9,17 @@ struct gate_backend {
     uint64_t (*token)(struct gate *gate);
     void (*ask)(struct gate_client *client, struct gate_ask *ask);
     void (*confirm)(struct gate_client *client, const struct gate_entry *entry);
-    bool (*release)(struct gate_client *client, const struct gate_entry *entry);
-    enum gate_outcome (*move)(struct gate_client *client, const struct gate_entry *entry,
-                              int64_t own_slot, int64_t *ret_slot);
-    size_t (*sweep)(struct gate_client *client, uint64_t older_than_ms,
-                    struct gate_entry *ret_entries, size_t max);
+    void (*release)(struct gate_client *client, const struct gate_entry *entry);
+    void (*move)(struct gate_client *client, struct gate_move *move);
+    void (*sweep)(struct gate_client *client, struct gate_sweep *sweep);
+    void (*refresh)(struct gate_client *client, struct gate_refresh *refresh);
     enum err (*set)(struct gate *gate, int64_t coupon_id, const struct coupon_settings *settings);
     void (*close)(struct gate *gate, int64_t coupon_id);
     void (*reopen)(struct gate *gate, int64_t coupon_id);
+    enum err (*adopt)(struct gate *gate, int64_t coupon_id, int64_t epoch,
+                      const struct coupon_settings *settings);
+    enum err (*seal)(struct gate *gate, int64_t coupon_id, int64_t epoch);
+    void (*lease_set)(struct gate *gate, uint64_t until_boot_ms);
     enum err (*rebuild_begin)(struct gate *gate, int64_t coupon_id, int64_t epoch,
                               const struct coupon_settings *settings,
                               struct gate_rebuild **ret_rebuild);

@@ -42,6 +42,7 @@ void conf_open_with(const struct coupon_settings *settings, int64_t epoch,
         assert_ok(gate_rebuild_add(rebuild, holders[i].slot, holders[i].user_id));
     assert_ok(gate_rebuild_open(rebuild, (int64_t)count));
     assert_null(gate_rebuild_free(rebuild));
+    world.epoch = epoch;
 }
 
 void conf_open_empty(int64_t quantity)
@@ -90,14 +91,92 @@ struct gate_entry conf_grant(int64_t user_id, int64_t slot)
 
     assert_int_equal(one.outcome, GATE_GRANTED);
     assert_int_equal(one.slot, slot);
-    return (struct gate_entry){ COUPON, user_id, one.slot, one.token };
+    assert_int_equal(one.epoch, world.epoch);
+    return (struct gate_entry){ COUPON, user_id, one.slot, one.token, one.epoch };
+}
+
+bool conf_release(const struct gate_entry *entry)
+{
+    uint64_t before = gate_stats(world.gate).released;
+
+    gate_release(world.client, entry);
+    world.host->turn();
+    uint64_t now = gate_stats(world.gate).released;
+    assert_true(now - before <= 1);
+    return now > before;
+}
+
+void conf_confirm(const struct gate_entry *entry)
+{
+    gate_confirm(world.client, entry);
+    world.host->turn();
+}
+
+static void count_move(struct gate_move *move)
+{
+    assert_non_null(move);
+    world.answered++;
+}
+
+enum gate_outcome conf_move(struct gate_entry *entry, int64_t own_slot, bool offer)
+{
+    struct gate_move move = {
+        .done = count_move, .entry = *entry, .own_slot = own_slot, .offer = offer
+    };
+
+    world.answered = 0;
+    gate_move(world.client, &move);
+    assert_int_equal(world.answered, 0);
+    world.host->turn();
+    assert_int_equal(world.answered, 1);
+    *entry = move.entry;
+    return move.outcome;
+}
+
+static void count_sweep(struct gate_sweep *sweep)
+{
+    assert_ok(sweep->err);
+    world.answered++;
+}
+
+size_t conf_sweep(uint64_t older_than_ms, struct gate_entry *entries, size_t room)
+{
+    struct gate_sweep sweep = {
+        .done = count_sweep, .older_than_ms = older_than_ms, .entries = entries, .room = room
+    };
+
+    world.answered = 0;
+    gate_sweep(world.client, &sweep);
+    assert_int_equal(world.answered, 0);
+    world.host->turn();
+    assert_int_equal(world.answered, 1);
+    return sweep.count;
+}
+
+static void count_refresh(struct gate_refresh *refresh)
+{
+    assert_ok(refresh->err);
+    world.answered++;
+}
+
+struct gate_status conf_status(void)
+{
+    static const int64_t coupon_ids[] = { COUPON };
+    struct gate_refresh refresh = { .done = count_refresh, .coupon_ids = coupon_ids, .count = 1 };
+
+    world.answered = 0;
+    gate_refresh(world.client, &refresh);
+    assert_int_equal(world.answered, 0);
+    world.host->turn();
+    assert_int_equal(world.answered, 1);
+    return gate_status(world.gate, COUPON);
 }
 
 void conf_grant_stored(int64_t user_id, int64_t slot)
 {
     struct gate_entry entry = conf_grant(user_id, slot);
 
-    gate_confirm(world.client, &entry);
+    conf_confirm(&entry);
 }
 
 void conf_expect(int64_t user_id, enum gate_outcome outcome, int64_t slot, bool pending)
@@ -111,7 +190,7 @@ void conf_expect(int64_t user_id, enum gate_outcome outcome, int64_t slot, bool 
 
 void conf_expect_status(int64_t granted, int64_t pending, int64_t returned, int64_t remaining)
 {
-    struct gate_status status = gate_status(world.gate, COUPON);
+    struct gate_status status = conf_status();
 
     assert_true(status.known);
     assert_int_equal(status.granted, granted);
@@ -161,7 +240,7 @@ static void test_same_token_again(void **state)
     assert_int_equal(twice[0].slot, twice[1].slot);
     conf_expect_status(2, 2, 0, 1);
     /* It did not join itself: it may be released. */
-    assert_true(gate_release(world.client, &(struct gate_entry){ COUPON, 5, 1, one.token }));
+    assert_true(conf_release(&(struct gate_entry){ COUPON, 5, 1, one.token, one.epoch }));
 }
 
 static void test_join(void **state)
@@ -175,12 +254,12 @@ static void test_join(void **state)
         assert_int_equal(second.slot, user);
         assert_true(second.pending);
         joined.token = second.token;
-        assert_false(gate_release(world.client, &first));
-        assert_false(gate_release(world.client, &joined));
+        assert_false(conf_release(&first));
+        assert_false(conf_release(&joined));
         conf_expect(user, GATE_ALREADY, user, true);
-        gate_confirm(world.client, &first);
+        conf_confirm(&first);
         conf_expect(user, GATE_ALREADY, user, false);
-        assert_false(gate_release(world.client, &joined));
+        assert_false(conf_release(&joined));
     }
     conf_expect_status(2, 0, 0, 1);
 }
@@ -209,12 +288,12 @@ static void test_sold_out_for_good(void **state)
     conf_open_empty(2);
     struct gate_entry first = conf_grant(1, 1), second = conf_grant(2, 2);
     assert_false(conf_ask(3).for_good);
-    gate_confirm(world.client, &first);
+    conf_confirm(&first);
     assert_false(conf_ask(3).for_good);
-    assert_true(gate_release(world.client, &second));
+    assert_true(conf_release(&second));
     struct gate_entry third = conf_grant(3, 2);
     assert_false(conf_ask(4).for_good);
-    gate_confirm(world.client, &third);
+    conf_confirm(&third);
     struct gate_ask last = conf_ask(4);
     assert_int_equal(last.outcome, GATE_SOLD_OUT);
     assert_true(last.for_good);
@@ -252,7 +331,7 @@ static void test_order_of_tests(void **state)
         assert_int_equal(conf_ask(1).outcome, GATE_CLOSED);
         assert_int_equal(conf_ask(2).outcome, GATE_CLOSED);
         if (rows[i].outcome == GATE_GRANTED) /* nothing pending before the next */
-            gate_confirm(world.client, &(struct gate_entry){ COUPON, 2, 2, 0 });
+            conf_confirm(&(struct gate_entry){ COUPON, 2, 2, 0, 0 });
     }
 }
 
@@ -269,5 +348,5 @@ int gate_conformance(const struct gate_host *host)
 {
     world.host = host;
     return cmocka_run_group_tests_name(host->name, granting, NULL, NULL) +
-           gate_conformance_settle();
+           gate_conformance_settle() + gate_conformance_rebuild();
 }

@@ -21,6 +21,7 @@ extern struct conformance_world {
     struct gate *gate;
     struct gate_client *client;
     size_t answered;
+    int64_t epoch; /* that was opened last */
 } world;
 
 int conformance_setup(void **state);
@@ -44,4 +45,13 @@ void conf_grant_stored(int64_t user_id, int64_t slot);
 void conf_expect(int64_t user_id, enum gate_outcome outcome, int64_t slot, bool pending);
 void conf_expect_status(int64_t granted, int64_t pending, int64_t returned, int64_t remaining);
 
+/* Whether it was released. */
+bool conf_release(const struct gate_entry *entry);
+void conf_confirm(const struct gate_entry *entry);
+/* entry->(slot, epoch) are then the move's. */
+enum gate_outcome conf_move(struct gate_entry *entry, int64_t own_slot, bool offer);
+size_t conf_sweep(uint64_t older_than_ms, struct gate_entry *entries, size_t room);
+struct gate_status conf_status(void); /* after a refresh */
+
+int gate_conformance_rebuild(void);
 int gate_conformance_settle(void);

@@ -149,6 +149,52 @@ static void reopen(struct gate *gate, int64_t coupon_id)
     open_set(gate, coupon_id, true);
 }
 
+/* Nobody else builds gates in this server's memory: only the settings can be news. */
+static enum err adopt(struct gate *gate, int64_t coupon_id, int64_t epoch,
+                      const struct coupon_settings *settings)
+{
+    struct memory_drop *drop = memory_drop_lock(gate, coupon_id);
+    bool mine = drop && drop->epoch == epoch;
+
+    if (drop)
+        memory_drop_unlock(drop);
+    return mine ? set(gate, coupon_id, settings) : ERR_OK;
+}
+
+static enum err seal(struct gate *gate, int64_t coupon_id, int64_t epoch)
+{
+    struct memory_drop *drop = memory_drop_lock(gate, coupon_id);
+
+    if (!drop)
+        return ERR_NOT_FOUND;
+    bool higher = drop->epoch > epoch;
+    if (!higher)
+        drop->open = false;
+    memory_drop_unlock(drop);
+    return higher ? ERR_CONFLICT : ERR_OK;
+}
+
+static void lease_set(struct gate *gate, uint64_t until_boot_ms)
+{
+    atomic_store_explicit(&memory_gate_self(gate)->lease_until_ms, until_boot_ms,
+                          memory_order_relaxed);
+}
+
+static void refresh_done(struct loop_task *task)
+{
+    struct gate_refresh *refresh = CONTAINER_OF(task, struct gate_refresh, task);
+
+    refresh->done(refresh);
+}
+
+/* What is here is known here. */
+static void refresh(struct gate_client *base, struct gate_refresh *question)
+{
+    question->err = ERR_OK;
+    question->task.run = refresh_done;
+    loop_post(CONTAINER_OF(base, struct memory_client, base)->loop, &question->task);
+}
+
 void gate_memory_shut(struct gate *gate, bool shut)
 {
     atomic_store_explicit(&memory_gate_self(gate)->shut, shut, memory_order_relaxed);
@@ -205,9 +251,13 @@ static const struct gate_backend memory_backend = {
     .release = gate_memory_release,
     .move = gate_memory_move,
     .sweep = gate_memory_sweep,
+    .refresh = refresh,
     .set = set,
     .close = close_gate,
     .reopen = reopen,
+    .adopt = adopt,
+    .seal = seal,
+    .lease_set = lease_set,
     .rebuild_begin = gate_memory_rebuild_begin,
     .rebuild_add = gate_memory_rebuild_add,
     .rebuild_open = gate_memory_rebuild_open,
@@ -262,6 +312,7 @@ static struct gate *gate_alloc(void)
     if (!gate)
         return NULL;
     gate->base.backend = &memory_backend;
+    atomic_store_explicit(&gate->lease_until_ms, UINT64_MAX, memory_order_relaxed);
     pthread_mutex_init(&gate->lock, NULL);
     return &gate->base;
 }

@@ -126,11 +126,12 @@ static void decide(struct turn *turn, struct gate_ask *ask)
     struct memory_drop *target = turn_lock(turn, ask->coupon_id);
 
     ask->durability = GATE_DURABLE_JOURNAL;
-    ask->journalling = ask->pending = ask->for_good = false;
+    ask->journalling = ask->pending = ask->for_good = ask->store = false;
     if (!target || !target->open || memory_gate_is_shut(turn->gate)) {
         ask->outcome = GATE_CLOSED;
         return;
     }
+    ask->epoch = target->epoch;
     struct drop_seat *seat = drop_find(&target->drop, ask->user_id);
     if (seat)
         decide_known(turn, ask, seat);
@@ -177,6 +178,19 @@ static void journal_turn(struct turn *turn, struct list *asks)
     turn_unlock(turn);
 }
 
+/* A reservation is told only while the lease is valid: looked at last, after all that may wait. */
+static void keep_to_lease(const struct turn *turn, struct gate_ask *ask, uint64_t boot_ms)
+{
+    bool tells = ask->purpose == GATE_RESERVE &&
+                 (ask->outcome == GATE_GRANTED || (ask->outcome == GATE_ALREADY && ask->pending));
+
+    if (tells &&
+        boot_ms >= atomic_load_explicit(&turn->gate->lease_until_ms, memory_order_relaxed)) {
+        ask->outcome = GATE_CLOSED;
+        ask->store = true;
+    }
+}
+
 bool gate_memory_decide(struct loop_hook *hook)
 {
     struct memory_client *client = CONTAINER_OF(hook, struct memory_client, hook);
@@ -195,9 +209,11 @@ bool gate_memory_decide(struct loop_hook *hook)
     turn_unlock(&turn);
     if (client->record_count)
         journal_turn(&turn, &asks);
+    uint64_t boot_ms = clock_boot_ms();
     while (!list_empty(&asks)) {
         ask = CONTAINER_OF(asks.next, struct gate_ask, node);
         list_remove(&ask->node);
+        keep_to_lease(&turn, ask, boot_ms);
         ask->done(ask);
     }
     return true;

@@ -38,6 +38,7 @@ struct memory_gate {
     struct memory_table *_Atomic table;
     _Atomic uint64_t tokens;
     _Atomic bool shut, fault;
+    _Atomic uint64_t lease_until_ms, released;
     pthread_mutex_t lock; /* guards the table's writers and what was remembered */
     struct remembered *remembered;
     size_t remembered_size, remembered_used;
@@ -75,11 +76,9 @@ bool gate_memory_decide(struct loop_hook *hook);
 
 /* gate_memory_settle.c */
 void gate_memory_confirm(struct gate_client *client, const struct gate_entry *entry);
-bool gate_memory_release(struct gate_client *client, const struct gate_entry *entry);
-enum gate_outcome gate_memory_move(struct gate_client *client, const struct gate_entry *entry,
-                                   int64_t own_slot, int64_t *ret_slot);
-size_t gate_memory_sweep(struct gate_client *client, uint64_t older_than_ms,
-                         struct gate_entry *ret_entries, size_t max);
+void gate_memory_release(struct gate_client *client, const struct gate_entry *entry);
+void gate_memory_move(struct gate_client *client, struct gate_move *move);
+void gate_memory_sweep(struct gate_client *client, struct gate_sweep *sweep);
 
 /* gate_memory_look.c */
 struct gate_status gate_memory_status(struct gate *gate, int64_t coupon_id);

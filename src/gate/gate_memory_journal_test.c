@@ -132,7 +132,7 @@ static void test_stored_meanwhile(void **state)
     open_coupon(5, rows, 2);
     assert_int_equal(gate_status(gate, COUPON).pending, 1);
     expect(1, GATE_ISSUE, GATE_ALREADY, 1);
-    gate_confirm(client, &(struct gate_entry){ COUPON, 3, 3, 0 });
+    gate_confirm(client, &(struct gate_entry){ COUPON, 3, 3, 0, 0 });
     assert_int_equal(dir_count(".journal"), 1); /* the old one is settled */
     restart();
     assert_int_equal(remembered(), 0);
@@ -140,16 +140,14 @@ static void test_stored_meanwhile(void **state)
 
 static void test_released_and_moved(void **state)
 {
-    int64_t slot = 0;
-
     (void)state;
     open_coupon(9, NULL, 0);
     struct gate_entry first = reserve(1, 1), second = reserve(2, 2), third = reserve(3, 3);
-    assert_true(gate_release(client, &first));
+    assert_true(release(&first));
     reserve(4, 1); /* the same number, another person */
-    assert_int_equal(gate_move(client, &second, 0, &slot), GATE_GRANTED);
-    assert_int_equal(slot, 4);
-    assert_int_equal(gate_move(client, &third, 9, &slot), GATE_ALREADY); /* a row of its own */
+    assert_int_equal(move(&second, 0), GATE_GRANTED);
+    assert_int_equal(second.slot, 4);
+    assert_int_equal(move(&third, 9), GATE_ALREADY); /* a row of its own */
     reserve(1, 3);
     restart();
     /* 3 is remembered with the number it had: its row says better. */
@@ -168,9 +166,9 @@ static void test_failed_release_stays(void **state)
     open_coupon(2, NULL, 0);
     struct gate_entry entry = reserve(1, 1);
     write_errno = ENOSPC;
-    assert_false(gate_release(client, &entry)); /* else a restart would give it to two */
+    assert_false(release(&entry)); /* else a restart would give it to two */
     faults_end();
-    assert_true(gate_release(client, &entry));
+    assert_true(release(&entry));
     restart();
     assert_int_equal(remembered(), 0);
 }
@@ -231,7 +229,7 @@ static void test_every_allocation_of_opening(void **state)
     (void)state;
     open_coupon(5, NULL, 0);
     struct gate_entry entry = reserve(1, 1);
-    assert_true(gate_release(client, &entry));
+    assert_true(release(&entry));
     reserve(2, 1);
     for (int after = 0;; after++) {
         struct gate *second = NULL;
@@ -257,7 +255,7 @@ static void test_read_only(void **state)
     (void)state;
     open_coupon(5, NULL, 0);
     struct gate_entry entry = reserve(1, 1);
-    assert_true(gate_release(client, &entry));
+    assert_true(release(&entry));
     restart();
     size_t files = dir_count(".journal");
     gate_options.journal.read_only = true;
@@ -275,7 +273,7 @@ static void test_settled_files_go(void **state)
     for (int64_t user = 1; user <= 2000; user++) {
         reserve(user, user);
         if (user > 10)
-            gate_confirm(client, &(struct gate_entry){ COUPON, user - 10, user - 10, 0 });
+            gate_confirm(client, &(struct gate_entry){ COUPON, user - 10, user - 10, 0, 0 });
     }
     assert_true(gate_stats(gate).journal_generations <= 3);
     assert_true(dir_count(".journal") <= 3);

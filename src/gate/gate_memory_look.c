@@ -28,12 +28,15 @@ struct gate_status gate_memory_status(struct gate *gate, int64_t coupon_id)
     if (!drop)
         return result;
     result.known = true;
+    result.closed_here = !drop->open;
+    result.store = GATE_STORE_OPEN;
     result.open = drop->open && !memory_gate_is_shut(memory_gate_self(gate));
     result.granted = drop->drop.granted;
     result.pending = (int64_t)drop->drop.pending_count;
     result.returned = (int64_t)drop->drop.returned_count;
     result.remaining = drop_remaining(&drop->drop);
-    result.epoch = drop->epoch;
+    result.epoch = result.store_epoch = drop->epoch;
+    result.settings_version = drop->settings.version;
     result.changes = drop->drop.changes;
     memory_drop_unlock(drop);
     return result;
@@ -123,9 +126,12 @@ void gate_memory_look(struct gate_client *base, struct gate_look *look)
 
 struct gate_stats gate_memory_stats(struct gate *gate)
 {
-    struct journal_stats journal = journal_stats(memory_gate_self(gate)->journal);
+    struct memory_gate *self = memory_gate_self(gate);
+    struct journal_stats journal = journal_stats(self->journal);
 
-    return (struct gate_stats){ .journal_bytes = journal.bytes,
+    return (struct gate_stats){ .released =
+                                    atomic_load_explicit(&self->released, memory_order_relaxed),
+                                .journal_bytes = journal.bytes,
                                 .journal_generations = journal.generations,
                                 .journal_writes = journal.writes,
                                 .journal_failures = journal.failures };

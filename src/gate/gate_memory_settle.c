@@ -47,27 +47,31 @@ static enum err journal_release(struct gate *gate, const struct gate_entry *entr
     return journal_append(memory_gate_self(gate)->journal, &record, 1, &written);
 }
 
-bool gate_memory_release(struct gate_client *client, const struct gate_entry *entry)
+void gate_memory_release(struct gate_client *client, const struct gate_entry *entry)
 {
     struct memory_drop *drop = memory_drop_lock(client->gate, entry->coupon_id);
     uint32_t generation = 0;
     bool released = false;
 
     if (!drop)
-        return false;
+        return;
     struct drop_seat *seat = pending_seat(drop, entry);
     const struct drop_pending *pending = seat ? drop_pending_of(&drop->drop, seat) : NULL;
-    if (pending && pending->token == entry->token && !pending->joined) {
+    if (pending && pending->token == entry->token && !pending->joined &&
+        drop->epoch == entry->epoch) {
         generation = pending->generation;
         released = journal_release(client->gate, entry, generation) == ERR_OK;
         if (released)
             drop_remove(&drop->drop, seat, true);
     }
     memory_drop_unlock(drop);
-    if (released)
-        settle(client->gate, generation);
-    return released;
+    if (!released)
+        return;
+    settle(client->gate, generation);
+    atomic_fetch_add_explicit(&memory_gate_self(client->gate)->released, 1, memory_order_relaxed);
 }
+
+/* ---- moving ---- */
 
 static enum gate_outcome move_own(struct memory_drop *drop, struct drop_seat *seat,
                                   int64_t own_slot, uint32_t *ret_settled)
@@ -107,30 +111,91 @@ static enum gate_outcome move_next(struct gate *gate, struct memory_drop *drop,
     return GATE_GRANTED;
 }
 
-enum gate_outcome gate_memory_move(struct gate_client *client, const struct gate_entry *entry,
-                                   int64_t own_slot, int64_t *ret_slot)
+/* One that lost its gate: the place it had, if nobody has it, else the next free one. */
+static enum gate_outcome take_offer(struct gate *gate, struct memory_drop *drop,
+                                    struct gate_move *move)
 {
-    struct memory_drop *drop = memory_drop_lock(client->gate, entry->coupon_id);
-    enum gate_outcome outcome = GATE_CLOSED;
+    const struct gate_entry *entry = &move->entry;
+    struct drop_seat *seat = drop_find(&drop->drop, entry->user_id);
+    struct drop_pending *pending;
+
+    move->pending = true;
+    if (seat) {
+        pending = drop_pending_of(&drop->drop, seat);
+        move->pending = pending != NULL;
+        if (pending)
+            pending->joined = true;
+        move->entry.slot = seat->slot;
+        return GATE_ALREADY;
+    }
+    enum err e = drop_grant_at(&drop->drop, entry->user_id, entry->slot, entry->token,
+                               clock_mono_ns() / 1000000, &pending);
+    if (e != ERR_OK)
+        return e == ERR_NOT_FOUND ? GATE_SOLD_OUT : GATE_FAILED;
+    struct journal_record record =
+        journal_record(JOURNAL_GRANT, entry->coupon_id, entry->user_id, pending->slot);
+    if (journal_append(memory_gate_self(gate)->journal, &record, 1, &pending->generation) !=
+        ERR_OK) {
+        drop_remove(&drop->drop, drop_find(&drop->drop, entry->user_id), true);
+        return GATE_FAILED;
+    }
+    pending->joined = true; /* somebody may have been told of it */
+    move->entry.slot = pending->slot;
+    return GATE_GRANTED;
+}
+
+static enum gate_outcome move_seat(struct gate *gate, struct memory_drop *drop,
+                                   struct gate_move *move, uint32_t *ret_settled)
+{
+    struct drop_seat *seat = pending_seat(drop, &move->entry);
+
+    if (!seat)
+        return GATE_CLOSED; /* settled meanwhile */
+    enum gate_outcome outcome = move->own_slot
+                                    ? move_own(drop, seat, move->own_slot, ret_settled)
+                                    : move_next(gate, drop, seat, &move->entry, ret_settled);
+    if (outcome == GATE_GRANTED || outcome == GATE_ALREADY)
+        move->entry.slot = drop_find(&drop->drop, move->entry.user_id)->slot;
+    move->pending = outcome == GATE_GRANTED;
+    return outcome;
+}
+
+static void move_now(struct gate *gate, struct gate_move *move)
+{
+    struct memory_drop *drop = memory_drop_lock(gate, move->entry.coupon_id);
+    int64_t from = move->entry.slot;
     uint32_t settled = 0;
 
+    move->outcome = GATE_CLOSED;
+    move->pending = false;
     if (!drop)
-        return GATE_CLOSED;
-    struct drop_seat *seat = pending_seat(drop, entry);
-    if (seat) {
-        outcome = own_slot ? move_own(drop, seat, own_slot, &settled)
-                           : move_next(client->gate, drop, seat, entry, &settled);
-        if (outcome == GATE_GRANTED || outcome == GATE_ALREADY)
-            *ret_slot = drop_find(&drop->drop, entry->user_id)->slot;
-    }
+        return;
+    if (!move->offer)
+        move->outcome = move_seat(gate, drop, move, &settled);
+    else if (drop->open && !memory_gate_is_shut(memory_gate_self(gate)))
+        move->outcome = take_offer(gate, drop, move);
+    move->entry.epoch = drop->epoch;
     memory_drop_unlock(drop);
-    settle(client->gate, settled);
-    if (outcome == GATE_CLOSED)
-        return outcome; /* settled meanwhile */
-    LOG(LOG_ERROR, "place moved", LOG_INT("coupon", entry->coupon_id),
-        LOG_INT("user", entry->user_id), LOG_INT("from", entry->slot),
-        LOG_INT("to", outcome == GATE_GRANTED || outcome == GATE_ALREADY ? *ret_slot : 0));
-    return outcome;
+    settle(gate, settled);
+    if (move->outcome != GATE_CLOSED)
+        LOG(LOG_ERROR, move->offer ? "place of an older epoch" : "place moved",
+            LOG_INT("coupon", move->entry.coupon_id), LOG_INT("user", move->entry.user_id),
+            LOG_INT("from", from),
+            LOG_INT("to", move->outcome == GATE_SOLD_OUT ? 0 : move->entry.slot));
+}
+
+static void move_done(struct loop_task *task)
+{
+    struct gate_move *move = CONTAINER_OF(task, struct gate_move, task);
+
+    move->done(move);
+}
+
+void gate_memory_move(struct gate_client *base, struct gate_move *move)
+{
+    move_now(base->gate, move);
+    move->task.run = move_done;
+    loop_post(CONTAINER_OF(base, struct memory_client, base)->loop, &move->task);
 }
 
 /* ---- sweeping ---- */
@@ -152,28 +217,41 @@ static size_t sweep_drop(struct gate *gate, struct memory_drop *target, uint64_t
         ret_entries[found++] = (struct gate_entry){ .coupon_id = target->coupon_id,
                                                     .user_id = pending->user_id,
                                                     .slot = pending->slot,
-                                                    .token = pending->token };
+                                                    .token = pending->token,
+                                                    .epoch = target->epoch };
     }
     return found;
 }
 
-size_t gate_memory_sweep(struct gate_client *client, uint64_t older_than_ms,
-                         struct gate_entry *ret_entries, size_t max)
+static void sweep_all(struct memory_gate *gate, struct gate_sweep *sweep)
 {
-    struct memory_gate *gate = memory_gate_self(client->gate);
     struct memory_table *table = atomic_load_explicit(&gate->table, memory_order_acquire);
     uint64_t now_ms = clock_mono_ns() / 1000000;
-    size_t found = 0;
 
-    for (size_t i = 0; i < table->size && found < max; i++) {
+    sweep->count = 0;
+    for (size_t i = 0; i < table->size && sweep->count < sweep->room; i++) {
         struct memory_drop *drop = atomic_load_explicit(&table->cells[i], memory_order_acquire);
-        if (!drop)
+        if (!drop || (sweep->coupon_id && sweep->coupon_id != drop->coupon_id))
             continue;
         pthread_mutex_lock(&drop->lock);
         if (drop->built)
-            found += sweep_drop(client->gate, drop, now_ms, older_than_ms, ret_entries + found,
-                                max - found);
+            sweep->count += sweep_drop(&gate->base, drop, now_ms, sweep->older_than_ms,
+                                       sweep->entries + sweep->count, sweep->room - sweep->count);
         pthread_mutex_unlock(&drop->lock);
     }
-    return found;
+}
+
+static void sweep_done(struct loop_task *task)
+{
+    struct gate_sweep *sweep = CONTAINER_OF(task, struct gate_sweep, task);
+
+    sweep->done(sweep);
+}
+
+void gate_memory_sweep(struct gate_client *base, struct gate_sweep *sweep)
+{
+    sweep_all(memory_gate_self(base->gate), sweep);
+    sweep->err = ERR_OK;
+    sweep->task.run = sweep_done;
+    loop_post(CONTAINER_OF(base, struct memory_client, base)->loop, &sweep->task);
 }

@@ -108,12 +108,38 @@ static struct gate_entry expect(int64_t user_id, enum gate_purpose purpose,
 
     assert_int_equal(one.outcome, outcome);
     assert_int_equal(one.slot, slot);
-    return (struct gate_entry){ COUPON, user_id, slot, one.token };
+    return (struct gate_entry){ COUPON, user_id, slot, one.token, one.epoch };
 }
 
 static struct gate_entry reserve(int64_t user_id, int64_t slot)
 {
     return expect(user_id, GATE_RESERVE, GATE_GRANTED, slot);
+}
+
+static bool release(const struct gate_entry *entry)
+{
+    uint64_t before = gate_stats(gate).released;
+
+    gate_release(client, entry);
+    return gate_stats(gate).released > before;
+}
+
+static void note_move(struct gate_move *move)
+{
+    assert_non_null(move);
+    answered++;
+}
+
+static enum gate_outcome move(struct gate_entry *entry, int64_t own_slot)
+{
+    struct gate_move one = { .done = note_move, .entry = *entry, .own_slot = own_slot };
+
+    answered = 0;
+    gate_move(client, &one);
+    loop_sim_turn(sim);
+    assert_int_equal(answered, 1);
+    *entry = one.entry;
+    return one.outcome;
 }
 
 static bool count_remembered(void *context, const struct gate_memory_entry *entry)

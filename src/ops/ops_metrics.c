@@ -277,6 +277,13 @@ static void gate_minus_sql_read(void *context, struct metrics_writer *writer)
                        atomic_load_explicit(&api->shop->gate_minus_sql, memory_order_relaxed));
 }
 
+static void gate_released_read(void *context, struct metrics_writer *writer)
+{
+    const struct api *api = context;
+
+    metrics_sample_int(writer, STR(""), (int64_t)gate_stats(api->shop->gate).released);
+}
+
 static void journal_bytes_read(void *context, struct metrics_writer *writer)
 {
     const struct api *api = context;
@@ -316,6 +323,7 @@ void ops_metrics_register(struct api *api)
         { METRIC_gate_pending, gate_pending_read },
         { METRIC_gate_returned, gate_returned_read },
         { METRIC_gate_closed, gate_closed_read },
+        { METRIC_gate_released, gate_released_read },
         { METRIC_gate_oldest_pending, gate_oldest_read },
         { METRIC_journal_bytes, journal_bytes_read },
         { METRIC_journal_generations, journal_generations_read },

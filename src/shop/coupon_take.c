@@ -166,9 +166,23 @@ static enum coupon_take_outcome refusal(enum gate_outcome outcome)
     case GATE_ALREADY:
     case GATE_CLOSED:
     case GATE_FAILED:
+    case GATE_UNKNOWN:
         break;
     }
     return COUPON_TAKE_UNAVAILABLE;
+}
+
+/* A place nobody may be told of is stored all the same. */
+static void gate_closed(struct coupon_take *take, struct placement *placement)
+{
+    if (placement->ask.store) {
+        placement->take = NULL;
+        placement_store(placement, true);
+    } else {
+        placement_free(placement);
+    }
+    take->gate_closed = true;
+    held_read(take);
 }
 
 static void gate_answered(struct gate_ask *ask)
@@ -182,9 +196,7 @@ static void gate_answered(struct gate_ask *ask)
     } else if (ask->outcome == GATE_ALREADY) {
         gate_already(take, placement);
     } else if (ask->outcome == GATE_CLOSED) {
-        placement_free(placement);
-        take->gate_closed = true;
-        held_read(take);
+        gate_closed(take, placement);
     } else {
         enum coupon_take_outcome outcome = refusal(ask->outcome);
         placement_free(placement); /* and `ask` with it */

@@ -206,6 +206,21 @@ static void test_reserve_waits_for_the_ledger(void **state)
     shop_end();
 }
 
+/* Granted after the lease is over: nobody is told, and the place is stored all the same. */
+static void test_lease_is_over(void **state)
+{
+    (void)state;
+    shop_begin(10, 10);
+    gate_lease_set(shop.gate, 0);
+    assert_int_equal(take_now(2, true).outcome, COUPON_TAKE_CLOSED);
+    expect_rows(1);
+    expect_take(3, false, COUPON_TAKE_ISSUED, 2);
+    gate_lease_set(shop.gate, UINT64_MAX);
+    expect_take(2, true, COUPON_TAKE_ALREADY, 1);
+    expect_rows(2);
+    shop_end();
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -216,6 +231,7 @@ int main(void)
         cmocka_unit_test(test_window_and_holders),
         cmocka_unit_test(test_overloaded),
         cmocka_unit_test(test_reserve_waits_for_the_ledger),
+        cmocka_unit_test(test_lease_is_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -58,7 +58,8 @@ static struct gate_entry entry_of(const struct placement *placement)
     return (struct gate_entry){ .coupon_id = placement->ask.coupon_id,
                                 .user_id = placement->ask.user_id,
                                 .slot = placement->ask.slot,
-                                .token = placement->ask.token };
+                                .token = placement->ask.token,
+                                .epoch = placement->ask.epoch };
 }
 
 static void end(struct placement *placement, enum coupon_take_outcome outcome)
@@ -70,26 +71,25 @@ static void end(struct placement *placement, enum coupon_take_outcome outcome)
         coupon_take_end(take, outcome);
 }
 
-/* The slot is another's row: an alarm, and the next free place for the loser. */
-static void settle_conflict(struct placement *placement)
+static void store_again(struct placement *placement)
 {
-    struct shop_loop *loop = placement->loop;
-    struct gate_entry entry = entry_of(placement);
-    int64_t slot = 0;
-
-    LOG(LOG_ERROR, "place conflict", LOG_INT("coupon", entry.coupon_id),
-        LOG_INT("user", entry.user_id), LOG_INT("slot", entry.slot));
-    if (loop->metrics)
-        metrics_add(loop->metrics, METRIC_gate_moved, 1);
-    switch (gate_move(loop->gate, &entry, 0, &slot)) {
-    case GATE_GRANTED:
-        placement->ask.slot = slot;
-        if (ledger_room_take(loop->ledger)) {
-            placement->room = true;
-            placement_store(placement, placement->command.unawaited);
-            return;
-        }
+    if (ledger_room_take(placement->loop->ledger)) {
+        placement->room = true;
+        placement_store(placement, placement->command.unawaited);
+    } else {
         end(placement, COUPON_TAKE_UNAVAILABLE); /* the sweeper stores it */
+    }
+}
+
+static void moved(struct gate_move *move)
+{
+    struct placement *placement = CONTAINER_OF(move, struct placement, move);
+
+    switch (move->outcome) {
+    case GATE_GRANTED:
+        placement->ask.slot = move->entry.slot;
+        placement->ask.epoch = move->entry.epoch;
+        store_again(placement);
         return;
     case GATE_SOLD_OUT:
         end(placement, COUPON_TAKE_SOLD_OUT);
@@ -100,9 +100,34 @@ static void settle_conflict(struct placement *placement)
     case GATE_ENDED:
     case GATE_CLOSED:
     case GATE_FAILED:
+    case GATE_UNKNOWN:
         break;
     }
     end(placement, COUPON_TAKE_UNAVAILABLE);
+}
+
+/* The slot is another's row: an alarm, and the next free place for the loser. */
+static void settle_conflict(struct placement *placement)
+{
+    struct shop_loop *loop = placement->loop;
+    struct gate_entry entry = entry_of(placement);
+
+    LOG(LOG_ERROR, "place conflict", LOG_INT("coupon", entry.coupon_id),
+        LOG_INT("user", entry.user_id), LOG_INT("slot", entry.slot));
+    if (loop->metrics)
+        metrics_add(loop->metrics, METRIC_gate_moved, 1);
+    placement->move = (struct gate_move){ .done = moved, .entry = entry };
+    gate_move(loop->gate, &placement->move);
+}
+
+static void moved_to_own(struct gate_move *move)
+{
+    struct placement *placement = CONTAINER_OF(move, struct placement, move);
+    struct coupon_take *take = placement->take;
+
+    if (take)
+        coupon_take_stored(take, &placement->command.place);
+    placement_free(placement);
 }
 
 static void settle_stored(struct placement *placement)
@@ -111,16 +136,18 @@ static void settle_stored(struct placement *placement)
     struct gate_entry entry = entry_of(placement);
     struct coupon_take *take = placement->take;
     struct shop_loop *loop = placement->loop;
-    int64_t slot = 0;
 
     if (place->outcome == LEDGER_PLACE_CONFLICT) {
         settle_conflict(placement);
         return;
     }
-    if (place->outcome == LEDGER_PLACE_OTHER)
-        (void)gate_move(loop->gate, &entry, place->slot, &slot);
-    else
-        gate_confirm(loop->gate, &entry);
+    if (place->outcome == LEDGER_PLACE_OTHER) {
+        placement->move =
+            (struct gate_move){ .done = moved_to_own, .entry = entry, .own_slot = place->slot };
+        gate_move(loop->gate, &placement->move);
+        return;
+    }
+    gate_confirm(loop->gate, &entry);
     if (take)
         coupon_take_stored(take, place);
     placement_free(placement);
@@ -138,9 +165,8 @@ static void place_done(struct ledger_command *command)
     /* Certainly not stored. What was told, or joined, stays pending: the sweeper writes it again.
      */
     if (command->err != ERR_UNCERTAIN && placement->ask.purpose == GATE_ISSUE &&
-        placement->ask.outcome == GATE_GRANTED && gate_release(placement->loop->gate, &entry) &&
-        placement->loop->metrics)
-        metrics_add(placement->loop->metrics, METRIC_gate_released, 1);
+        placement->ask.outcome == GATE_GRANTED)
+        gate_release(placement->loop->gate, &entry);
     end(placement, COUPON_TAKE_UNAVAILABLE);
 }
 
@@ -162,45 +188,78 @@ void placement_store(struct placement *placement, bool unawaited)
 
 /* ---- the sweeper ---- */
 
-static size_t sweep(struct shop_loop *loop, uint64_t older_than_ms)
-{
+struct sweeper {
+    struct gate_sweep gate;
+    struct shop_loop *loop;
+    size_t stored; /* in this round */
     struct gate_entry entries[64];
-    size_t stored = 0, found;
+};
 
-    do {
-        found = gate_sweep(loop->gate, older_than_ms, entries, ARRAY_COUNT(entries));
-        for (size_t i = 0; i < found; i++) {
-            struct placement *placement;
-            if (placement_new(loop, &placement) != ERR_OK)
-                return stored; /* swept again later */
-            placement->ask = (struct gate_ask){ .coupon_id = entries[i].coupon_id,
-                                                .user_id = entries[i].user_id,
-                                                .slot = entries[i].slot,
-                                                .token = entries[i].token,
-                                                .purpose = GATE_RESERVE,
-                                                .outcome = GATE_ALREADY };
-            placement_store(placement, true);
-            stored++;
+/* A piece at a time, so that other work comes in between: after a kill there may be many. */
+static void sweep_end(struct sweeper *sweeper)
+{
+    struct shop_loop *loop = sweeper->loop;
+
+    loop->sweeping = false;
+    if (sweeper->stored && loop->metrics)
+        metrics_add(loop->metrics, METRIC_gate_swept, sweeper->stored);
+    uint64_t after_ms = sweeper->stored >= SWEEP_MAX ? SWEEP_MORE_MS : SWEEP_EVERY_MS;
+    if (!loop->draining)
+        err_ignore(loop_timer_start(loop->loop, &loop->sweep, after_ms), "its slot is there");
+}
+
+static void swept(struct gate_sweep *sweep)
+{
+    struct sweeper *sweeper = CONTAINER_OF(sweep, struct sweeper, gate);
+
+    for (size_t i = 0; i < sweep->count; i++) {
+        struct placement *placement;
+        if (placement_new(sweeper->loop, &placement) != ERR_OK) {
+            sweep_end(sweeper); /* swept again later */
+            return;
         }
-    } while (found == ARRAY_COUNT(entries) && stored < SWEEP_MAX);
-    return stored;
+        placement->ask = (struct gate_ask){ .coupon_id = sweep->entries[i].coupon_id,
+                                            .user_id = sweep->entries[i].user_id,
+                                            .slot = sweep->entries[i].slot,
+                                            .token = sweep->entries[i].token,
+                                            .epoch = sweep->entries[i].epoch,
+                                            .purpose = GATE_RESERVE,
+                                            .outcome = GATE_ALREADY };
+        placement_store(placement, true);
+        sweeper->stored++;
+    }
+    if (sweep->count == sweep->room && sweeper->stored < SWEEP_MAX && !sweeper->loop->draining)
+        gate_sweep(sweeper->loop->gate, sweep);
+    else
+        sweep_end(sweeper);
 }
 
 static void sweep_again(struct loop_timer *timer)
 {
     struct shop_loop *loop = CONTAINER_OF(timer, struct shop_loop, sweep);
-    size_t stored = sweep(loop, (uint64_t)loop->shop->config->gate_sweep_after_ms);
+    struct sweeper *sweeper = loop->sweeper;
 
-    if (stored && loop->metrics)
-        metrics_add(loop->metrics, METRIC_gate_swept, stored);
-    /* A piece at a time, so that other work comes in between: after a kill there may be many. */
-    uint64_t after_ms = stored >= SWEEP_MAX ? SWEEP_MORE_MS : SWEEP_EVERY_MS;
-    if (!loop->draining)
-        err_ignore(loop_timer_start(loop->loop, timer, after_ms), "its slot is there");
+    sweeper->stored = 0;
+    sweeper->gate =
+        (struct gate_sweep){ .done = swept,
+                             .older_than_ms = (uint64_t)loop->shop->config->gate_sweep_after_ms,
+                             .entries = sweeper->entries,
+                             .room = ARRAY_COUNT(sweeper->entries) };
+    loop->sweeping = true;
+    gate_sweep(loop->gate, &sweeper->gate);
 }
 
 enum err sweeper_start(struct shop_loop *loop)
 {
+    loop->sweeper = mem_alloc(sizeof *loop->sweeper);
+    if (!loop->sweeper)
+        return ERR_NOMEM;
+    loop->sweeper->loop = loop;
     loop->sweep.run = sweep_again;
     return loop_timer_start(loop->loop, &loop->sweep, 0);
+}
+
+void sweeper_fini(struct shop_loop *loop)
+{
+    loop->sweeper = mem_free(loop->sweeper);
 }

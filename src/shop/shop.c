@@ -148,10 +148,10 @@ void shop_loop_drain(struct shop_loop *loop)
 
 bool shop_loop_is_idle(const struct shop_loop *loop)
 {
-    return loop->placements == 0 && !loop->keeper_busy && !loop->invariants.busy &&
-           !loop->forget.busy && list_empty(&loop->lookups) && list_empty(&loop->payments) &&
-           settler_is_idle(&loop->settler) && ranking_jobs_are_idle(&loop->ranking_jobs) &&
-           loop->desk.reads == 0;
+    return loop->placements == 0 && !loop->sweeping && !loop->keeper_busy &&
+           !loop->invariants.busy && !loop->forget.busy && list_empty(&loop->lookups) &&
+           list_empty(&loop->payments) && settler_is_idle(&loop->settler) &&
+           ranking_jobs_are_idle(&loop->ranking_jobs) && loop->desk.reads == 0;
 }
 
 void shop_loop_fini(struct shop_loop *loop)
@@ -164,6 +164,7 @@ void shop_loop_fini(struct shop_loop *loop)
         list_remove(&placement->node);
         mem_free(placement);
     }
+    sweeper_fini(loop);
     loop->ledger = ledger_client_free(loop->ledger);
     loop->gate = gate_client_free(loop->gate);
     loop->gateway = gateway_client_free(loop->gateway);

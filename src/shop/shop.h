@@ -236,7 +236,8 @@ struct shop_loop {
     size_t placements;             /* in use: entries to be stored by this loop */
     struct loop_timer sweep, keep; /* of the first loop only */
     struct coupon_patch keeper;
-    bool keeper_busy;
+    bool keeper_busy, sweeping;
+    struct sweeper *sweeper;
     struct invariants invariants;
     struct forget forget;
     struct list payments; /* under way: payment.c */

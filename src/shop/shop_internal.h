@@ -17,6 +17,7 @@ struct placement {
     struct shop_loop *loop;
     struct coupon_take *take; /* NULL: nobody waits (any longer) */
     struct gate_ask ask;
+    struct gate_move move;
     struct ledger_command command;
     bool room; /* a place in the ledger's queue is taken and not used */
 };
@@ -30,6 +31,7 @@ void coupon_take_stored(struct coupon_take *take, const struct ledger_place *pla
 void coupon_take_end(struct coupon_take *take, enum coupon_take_outcome outcome);
 
 enum err sweeper_start(struct shop_loop *loop) MUST_CHECK;
+void sweeper_fini(struct shop_loop *loop); /* not sweeping */
 
 /* coupon_admin.c: opens the gates that are closed and should not be. */
 enum err keeper_start(struct shop_loop *loop) MUST_CHECK;
