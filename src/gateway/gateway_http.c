@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/gateway_http_internal.h"
+#include "hook/hook.h"
 
 /* After curl's own time-out. */
 enum { GRACE_MS = 500 };
@@ -98,7 +99,7 @@ static void end(struct http_call *http)
 
     loop_timer_stop(&call->timer);
     tell_breaker(http, clock_mono_ns() - call->started_ns);
-    http_multi_remove(&http->client->multi, http->easy);
+    hook_multi_remove(&http->client->multi, http->easy);
     call->impl = http_call_free(http);
     atomic_fetch_sub(&gateway->in_flight, 1);
     call->done(call);
@@ -148,7 +149,7 @@ static enum err begin(struct http_call *http)
     call->impl = http;
     call->timer.run = on_timeout;
     TRY(loop_timer_start(call->client->loop, &call->timer, call->client->gateway->timeout_ms));
-    enum err e = http_multi_add(&http->client->multi, http->easy);
+    enum err e = hook_multi_add(&http->client->multi, http->easy);
     if (e != ERR_OK)
         loop_timer_stop(&call->timer);
     return e;
@@ -190,7 +191,7 @@ static struct gateway_client *http_client_new(struct gateway *gateway, struct lo
         return NULL;
     client->base = (struct gateway_client){ .gateway = gateway, .loop = loop };
     client->metrics = metrics;
-    if (http_multi_init(&client->multi, loop, on_over) == ERR_OK)
+    if (hook_multi_init(&client->multi, loop, on_over) == ERR_OK)
         return &client->base;
     mem_free(client);
     return NULL;
@@ -200,7 +201,7 @@ static struct gateway_client *http_client_free(struct gateway_client *base)
 {
     struct http_client *client = CONTAINER_OF(base, struct http_client, base);
 
-    http_multi_fini(&client->multi);
+    hook_multi_fini(&client->multi);
     return mem_free(client);
 }
 
@@ -229,29 +230,11 @@ static struct gateway *http_free(struct gateway *base)
     return mem_free(gateway);
 }
 
-static enum err check_url(const char *text)
-{
-    CURLU *url = curl_url();
-    char *host = NULL;
-
-    if (!url)
-        return ERR_NOMEM;
-    CURLUcode code = curl_url_set(url, CURLUPART_URL, text, 0);
-    if (code == CURLUE_OK)
-        code = curl_url_get(url, CURLUPART_HOST, &host, 0);
-    curl_free(host);
-    curl_url_cleanup(url);
-    bool http = strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0;
-    if (code == CURLUE_OUT_OF_MEMORY)
-        return ERR_NOMEM;
-    return http && code == CURLUE_OK ? ERR_OK : ERR_INVALID;
-}
-
 static enum err fill(struct http_gateway *gateway, const struct gateway_http_options *options)
 {
     size_t bytes = strlen(options->url) + 1;
 
-    TRY(check_url(options->url));
+    TRY(hook_check_url(options->url));
     gateway->url = mem_alloc(bytes);
     buf_str_append(&gateway->secret, options->secret);
     if (!gateway->url || !buf_ok(&gateway->secret))

@@ -68,13 +68,13 @@ PRINTF_LIKE(2, 3) static bool add_header(struct http_call *http, const char *for
 static bool write_message(struct http_call *http, const struct http_gateway *gateway)
 {
     int64_t now_ms = clock_wall_ms() - clock_offset_ms();
-    char timestamp[24], signature[GATEWAY_HTTP_SIGNATURE_BYTES];
+    char timestamp[24], signature[HOOK_SIGNATURE_BYTES];
 
     snprintf(timestamp, sizeof timestamp, "%" PRId64, now_ms / 1000);
     gateway_http_render(&http->body, http->call, now_ms);
     return buf_ok(&http->body) &&
-           gateway_http_sign(buf_str(&gateway->secret), str_from(timestamp), buf_str(&http->body),
-                             signature) == ERR_OK &&
+           hook_sign(buf_str(&gateway->secret), str_from(timestamp), buf_str(&http->body),
+                     signature) == ERR_OK &&
            add_header(http, "Content-Type: application/json") &&
            add_header(http, "Accept: application/json") && add_header(http, "Expect:") &&
            add_header(http, "Idempotency-Key: %s", http->call->key) &&

@@ -7,37 +7,17 @@
 #include "base/buf.h"
 #include "gateway/gateway_backend.h"
 #include "gateway/gateway_http.h"
+#include "hook/hook_multi.h"
+#include "hook/hook_sign.h"
 
 /* ---- what is sent and answered: gateway_http_message.c; no network ---- */
 
-enum { GATEWAY_HTTP_SIGNATURE_BYTES = 64 + 1 };
-
 /* The body of `call`, sent at `now_ms` (Unix time). */
 void gateway_http_render(struct buf *buf, const struct gateway_call *call, int64_t now_ms);
-/* hex(HMAC-SHA256(secret, timestamp + "." + body)). ERR_NOMEM. */
-enum err gateway_http_sign(struct str secret, struct str timestamp, struct str body,
-                           char out[GATEWAY_HTTP_SIGNATURE_BYTES]) MUST_CHECK;
 /* What a whole answer means for `call`: its outcome, and with GATEWAY_APPROVED its transaction_id.
  * Never GATEWAY_UNSENT. `content_type` may be NULL. */
 void gateway_http_judge(struct gateway_call *call, long status, const char *content_type,
                         struct str body);
-
-/* ---- curl on a loop: gateway_http_multi.c ---- */
-
-struct http_multi {
-    CURLM *curl;
-    struct loop *loop;
-    struct loop_timer timer;
-    /* A transfer is over. Neither called from inside curl nor from inside http_multi_add(). */
-    void (*on_over)(CURL *easy, CURLcode result);
-};
-
-/* ERR_NOMEM. */
-enum err http_multi_init(struct http_multi *multi, struct loop *loop,
-                         void (*on_over)(CURL *easy, CURLcode result)) MUST_CHECK;
-void http_multi_fini(struct http_multi *multi); /* empty */
-enum err http_multi_add(struct http_multi *multi, CURL *easy) MUST_CHECK;
-void http_multi_remove(struct http_multi *multi, CURL *easy);
 
 /* ---- gateway_http.c ---- */
 
@@ -56,7 +36,7 @@ struct http_gateway {
 struct http_client {
     struct gateway_client base;
     struct metrics_slot *metrics; /* or NULL */
-    struct http_multi multi;
+    struct hook_multi multi;
 };
 
 /* One call under way: one transfer of curl's. */

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What goes over the wire, and what an answer means. In doubt it means GATEWAY_UNKNOWN. */
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-
 #include "base/arena.h"
 #include "gateway/gateway_http_internal.h"
 #include "json/json_bind.h"
@@ -63,28 +60,6 @@ void gateway_http_render(struct buf *buf, const struct gateway_call *call, int64
     };
 
     json_render(buf, &gateway_request_json, &request);
-}
-
-enum err gateway_http_sign(struct str secret, struct str timestamp, struct str body,
-                           char out[GATEWAY_HTTP_SIGNATURE_BYTES])
-{
-    static const char digits[] = "0123456789abcdef";
-    CLEANUP(buf_fini) struct buf text = { 0 };
-    unsigned char mac[EVP_MAX_MD_SIZE];
-    unsigned n = 0;
-
-    buf_str_append(&text, timestamp);
-    buf_char(&text, '.');
-    buf_str_append(&text, body);
-    if (!buf_ok(&text) || !HMAC(EVP_sha256(), secret.ptr, (int)secret.len,
-                                (const unsigned char *)text.ptr, text.len, mac, &n))
-        return ERR_NOMEM;
-    for (unsigned i = 0; i < n; i++) {
-        out[2 * i] = digits[mac[i] >> 4];
-        out[2 * i + 1] = digits[mac[i] & 15];
-    }
-    out[2 * n] = '\0';
-    return ERR_OK;
 }
 
 /* "application/json", parameters or none. */

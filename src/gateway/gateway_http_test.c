@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/gateway_http_internal.h"
-#include "gateway/gateway_peer_test.h"
+#include "hook/hook_peer_test.h"
 
 #define SECRET "0123456789abcdef0123456789abcdef"
 #define HEAD "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -161,7 +161,7 @@ static const char *header(const char *name, char value[256])
 
 static void test_request(void **state)
 {
-    char value[256], wanted[GATEWAY_HTTP_SIGNATURE_BYTES], timestamp[256];
+    char value[256], wanted[HOOK_SIGNATURE_BYTES], timestamp[256];
 
     (void)state;
     begin();
@@ -175,8 +175,7 @@ static void test_request(void **state)
     assert_int_equal(strncmp(body, "{\"operation\":\"charge\",\"key\":\"order-17-1\",", 41), 0);
     int64_t sent_s = strtoll(header("X-Doorbuster-Timestamp", timestamp), NULL, 10);
     assert_in_range(clock_wall_ms() / 1000 - sent_s, 0, 5);
-    assert_int_equal(gateway_http_sign(STR(SECRET), str_from(timestamp), str_from(body), wanted),
-                     ERR_OK);
+    assert_int_equal(hook_sign(STR(SECRET), str_from(timestamp), str_from(body), wanted), ERR_OK);
     assert_int_equal(strncmp(header("X-Doorbuster-Signature", value), "v1=", 3), 0);
     assert_string_equal(value + 3, wanted);
     for (int i = 0; i < 5; i++)

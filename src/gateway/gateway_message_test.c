@@ -49,11 +49,11 @@ static void test_bodies(void **state)
 /* Computed with Python's hmac. */
 static void test_signature(void **state)
 {
-    char signature[GATEWAY_HTTP_SIGNATURE_BYTES];
+    char signature[HOOK_SIGNATURE_BYTES];
 
     (void)state;
-    assert_int_equal(gateway_http_sign(STR("0123456789abcdef0123456789abcdef"), STR("1772766000"),
-                                       STR("{\"key\":\"order-17-1\"}"), signature),
+    assert_int_equal(hook_sign(STR("0123456789abcdef0123456789abcdef"), STR("1772766000"),
+                               STR("{\"key\":\"order-17-1\"}"), signature),
                      ERR_OK);
     assert_string_equal(signature,
                         "05d2393b21a0aea71837f3e2a4399a5bbde0fed7dfa159f9bbd8fd298d0ce494");
@@ -176,14 +176,14 @@ static void test_longest_id(void **state)
 static void test_no_memory(void **state)
 {
     struct gateway_call call = { .op = GATEWAY_CHARGE };
-    char signature[GATEWAY_HTTP_SIGNATURE_BYTES];
+    char signature[HOOK_SIGNATURE_BYTES];
 
     (void)state;
     mem_fault_set(0);
     gateway_http_judge(&call, 200, "application/json",
                        STR("{\"status\":\"approved\",\"transactionId\":\"T-1\"}"));
     assert_int_equal(
-        gateway_http_sign(STR("0123456789abcdef0123456789abcdef"), STR("1"), STR("{}"), signature),
+        hook_sign(STR("0123456789abcdef0123456789abcdef"), STR("1"), STR("{}"), signature),
         ERR_NOMEM);
     mem_fault_set(-1);
     assert_int_equal(call.outcome, GATEWAY_UNKNOWN);

@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/gateway_http.h"
-#include "gateway/gateway_peer_test.h"
+#include "hook/hook_peer_test.h"
 
 enum { THREADS = 4, AT_ONCE = 8, ROOM = 20, CALLS = 400 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A gateway of the worst kind, on threads of its own: it reads requests, remembers them, and then
- * does what it was told. For gateway_http_test.c.
+ * A peer of the worst kind, on threads of its own: it reads requests, remembers them, and then
+ * does what it was told. For tests of what calls over HTTP.
  */
 #pragma once
 #include <arpa/inet.h>

@@ -4,20 +4,21 @@
  * happened. Should watching fail (no memory), a transfer is not driven any more: whoever began it
  * has a timer of their own.
  */
+#include "hook/hook_multi.h"
+
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "gateway/gateway_http_internal.h"
 
 /* Connections that are kept open for the next call. */
 enum { IDLE_CONNECTIONS_MAX = 64 };
 
 struct watch {
     struct loop_poll poll;
-    struct http_multi *multi;
+    struct hook_multi *multi;
 };
 
-static void collect(struct http_multi *multi)
+static void collect(struct hook_multi *multi)
 {
     const CURLMsg *message;
     int left;
@@ -27,12 +28,12 @@ static void collect(struct http_multi *multi)
             multi->on_over(message->easy_handle, message->data.result);
 }
 
-static void drive(struct http_multi *multi, curl_socket_t fd, int what)
+static void drive(struct hook_multi *multi, curl_socket_t fd, int what)
 {
     int running;
 
     if (curl_multi_socket_action(multi->curl, fd, what, &running) != CURLM_OK)
-        LOG(LOG_ERROR, "gateway: curl cannot go on");
+        LOG(LOG_ERROR, "curl cannot go on");
     collect(multi);
 }
 
@@ -43,7 +44,7 @@ static void watch_ready(struct loop_poll *poll, int events)
               (events & LOOP_POLL_WRITE ? CURL_CSELECT_OUT : 0));
 }
 
-static int unwatch(struct http_multi *multi, curl_socket_t fd, struct watch *watch)
+static int unwatch(struct hook_multi *multi, curl_socket_t fd, struct watch *watch)
 {
     if (watch)
         loop_poll_stop(&watch->poll);
@@ -55,7 +56,7 @@ static int unwatch(struct http_multi *multi, curl_socket_t fd, struct watch *wat
 /* CURLMOPT_SOCKETFUNCTION */
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *of_socket)
 {
-    struct http_multi *multi = context;
+    struct hook_multi *multi = context;
     struct watch *watch = of_socket;
     int events =
         (what & CURL_POLL_IN ? LOOP_POLL_READ : 0) | (what & CURL_POLL_OUT ? LOOP_POLL_WRITE : 0);
@@ -80,13 +81,13 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void
 
 static void wake(struct loop_timer *timer)
 {
-    drive(CONTAINER_OF(timer, struct http_multi, timer), CURL_SOCKET_TIMEOUT, 0);
+    drive(CONTAINER_OF(timer, struct hook_multi, timer), CURL_SOCKET_TIMEOUT, 0);
 }
 
 /* CURLMOPT_TIMERFUNCTION */
 static int on_timer(CURLM *curl, long after_ms, void *context)
 {
-    struct http_multi *multi = context;
+    struct hook_multi *multi = context;
 
     (void)curl;
     if (after_ms < 0)
@@ -97,10 +98,10 @@ static int on_timer(CURLM *curl, long after_ms, void *context)
     return 0;
 }
 
-enum err http_multi_init(struct http_multi *multi, struct loop *loop,
+enum err hook_multi_init(struct hook_multi *multi, struct loop *loop,
                          void (*on_over)(CURL *easy, CURLcode result))
 {
-    *multi = (struct http_multi){ .loop = loop, .on_over = on_over, .timer.run = wake };
+    *multi = (struct hook_multi){ .loop = loop, .on_over = on_over, .timer.run = wake };
     multi->curl = curl_multi_init();
     if (!multi->curl)
         return ERR_NOMEM;
@@ -115,7 +116,7 @@ enum err http_multi_init(struct http_multi *multi, struct loop *loop,
     return ERR_OK;
 }
 
-void http_multi_fini(struct http_multi *multi)
+void hook_multi_fini(struct hook_multi *multi)
 {
     if (multi->curl)
         curl_multi_cleanup(multi->curl);
@@ -123,12 +124,12 @@ void http_multi_fini(struct http_multi *multi)
     loop_timer_stop(&multi->timer);
 }
 
-enum err http_multi_add(struct http_multi *multi, CURL *easy)
+enum err hook_multi_add(struct hook_multi *multi, CURL *easy)
 {
     return curl_multi_add_handle(multi->curl, easy) == CURLM_OK ? ERR_OK : ERR_NOMEM;
 }
 
-void http_multi_remove(struct http_multi *multi, CURL *easy)
+void hook_multi_remove(struct hook_multi *multi, CURL *easy)
 {
     ASSERT(curl_multi_remove_handle(multi->curl, easy) == CURLM_OK);
 }
