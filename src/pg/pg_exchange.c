@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A round trip. All statements go into libpq's buffer at once; from the first of them on they count
+ * as sent, because libpq may write whenever it likes. Sync ends what an error has begun to skip,
+ * and, where no transaction was opened, commits: so a connection that is lost on the way leaves the
+ * outcome unknown, whatever the server said last. (A server that is shut down while a commit waits
+ * for its standby says that it was shut down, and has committed.)
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "pg/pg_internal.h"
+
+/* ---- ends ---- */
+
+void pg_exchange_fini(struct pg_exchange *exchange)
+{
+    for (size_t i = 0; exchange->results && i < exchange->count; i++)
+        PQclear(exchange->results[i]);
+    exchange->results = mem_free(exchange->results);
+}
+
+static void close_broken(struct pg_conn *conn)
+{
+    loop_timer_stop(&conn->timer);
+    pg_conn_drop(conn);
+    pg_conn_enter(conn, PG_CONN_BROKEN);
+}
+
+/* The caller may free the conn in `done`. */
+static void end(struct pg_conn *conn, enum err e)
+{
+    struct pg_exchange *exchange = TAKE(conn->exchange);
+
+    loop_timer_stop(&conn->timer);
+    exchange->err = e;
+    exchange->took_ns = clock_mono_ns() - conn->began_ns;
+    if (conn->lost)
+        close_broken(conn);
+    else
+        pg_conn_enter(conn, PG_CONN_IDLE);
+    exchange->done(exchange);
+}
+
+static void tell_done(struct loop_task *task)
+{
+    struct pg_exchange *exchange = CONTAINER_OF(task, struct pg_exchange, task);
+
+    exchange->done(exchange);
+}
+
+/* Ends it on its own, later in this turn. */
+static void end_later(struct pg_conn *conn, struct pg_exchange *exchange, enum err e)
+{
+    exchange->err = e;
+    exchange->task.run = tell_done;
+    loop_post(conn->loop, &exchange->task);
+}
+
+void pg_conn_break(struct pg_conn *conn)
+{
+    struct pg_exchange *exchange = TAKE(conn->exchange);
+
+    ASSERT(!conn->open); /* that is called off by pg_conn_free() */
+    if (conn->state == PG_CONN_BROKEN)
+        return;
+    close_broken(conn);
+    if (exchange) {
+        exchange->took_ns = clock_mono_ns() - conn->began_ns;
+        end_later(conn, exchange, ERR_UNCERTAIN);
+    }
+}
+
+/* ---- results ---- */
+
+static void note_failure(struct pg_exchange *exchange, size_t i, const PGresult *result)
+{
+    const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+    if (exchange->failed < exchange->count)
+        return;
+    exchange->failed = i;
+    if (sqlstate)
+        snprintf(exchange->sqlstate, sizeof exchange->sqlstate, "%s", sqlstate);
+}
+
+static void take_result(struct pg_conn *conn, PGresult *result)
+{
+    struct pg_exchange *exchange = conn->exchange;
+    ExecStatusType status = PQresultStatus(result);
+
+    if (status == PGRES_PIPELINE_SYNC) {
+        conn->synced = true;
+    } else if (conn->at < exchange->count && status != PGRES_PIPELINE_ABORTED) {
+        if (status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE)
+            note_failure(exchange, conn->at, result);
+        PQclear(exchange->results[conn->at]);
+        exchange->results[conn->at] = result;
+        return;
+    }
+    PQclear(result);
+}
+
+/* What has arrived. Each statement's results end with a NULL; Sync's has none. */
+static void take_results(struct pg_conn *conn)
+{
+    unsigned nulls = 0;
+
+    while (!conn->synced && nulls < 2 && !PQisBusy(conn->pg)) {
+        PGresult *result = PQgetResult(conn->pg);
+        if (result) {
+            nulls = 0;
+            take_result(conn, result);
+        } else if (nulls++ == 0) {
+            conn->at++;
+        }
+    }
+}
+
+static enum err outcome(const struct pg_exchange *exchange)
+{
+    if (exchange->failed == exchange->count)
+        return ERR_OK;
+    return exchange->sqlstate[0] ? pg_sqlstate_err(exchange->sqlstate) : ERR_IO;
+}
+
+/* ---- events ---- */
+
+static void lose(struct pg_conn *conn)
+{
+    void (*hook)(void *) = conn->on_broken;
+
+    conn->lost = true;
+    if (conn->exchange) {
+        end(conn, ERR_UNCERTAIN);
+        return;
+    }
+    close_broken(conn);
+    if (hook)
+        hook(conn->on_broken_context);
+}
+
+static enum err watch(struct pg_conn *conn)
+{
+    return loop_poll_start(conn->loop, &conn->poll,
+                           conn->flushed ? LOOP_POLL_READ : LOOP_POLL_READ | LOOP_POLL_WRITE);
+}
+
+/* False: the connection is gone. */
+static bool flush(struct pg_conn *conn)
+{
+    int left = PQflush(conn->pg);
+    bool flushed = left == 0;
+
+    if (left < 0)
+        return false;
+    if (flushed == conn->flushed)
+        return true;
+    conn->flushed = flushed;
+    return watch(conn) == ERR_OK;
+}
+
+static void ready(struct loop_poll *poll, int events)
+{
+    struct pg_conn *conn = CONTAINER_OF(poll, struct pg_conn, poll);
+    bool alive = true;
+
+    if (events & LOOP_POLL_READ)
+        alive = PQconsumeInput(conn->pg) == 1;
+    if (conn->exchange)
+        take_results(conn);
+    else
+        alive = PQisBusy(conn->pg) == 0 && alive; /* parses what the server says by itself */
+    if (conn->exchange && conn->synced) {
+        conn->lost = !alive || PQstatus(conn->pg) != CONNECTION_OK;
+        end(conn, outcome(conn->exchange));
+        return;
+    }
+    if (alive && !conn->flushed)
+        alive = flush(conn);
+    if (!alive || PQstatus(conn->pg) != CONNECTION_OK)
+        lose(conn);
+}
+
+static void timed_out(struct loop_timer *timer)
+{
+    lose(CONTAINER_OF(timer, struct pg_conn, timer));
+}
+
+/* PQsetNoticeReceiver() */
+static void on_notice(void *context, const PGresult *notice)
+{
+    struct pg_conn *conn = context;
+
+    if (conn->exchange && pg_notice_is_unreplicated(notice))
+        conn->exchange->not_replicated = true;
+}
+
+/* ---- begins ---- */
+
+enum err pg_conn_begin(struct pg_conn *conn)
+{
+    PQsetErrorVerbosity(conn->pg, PQERRORS_DEFAULT);
+    PQsetNoticeReceiver(conn->pg, on_notice, conn);
+    if (PQsetnonblocking(conn->pg, 1) != 0 || PQenterPipelineMode(conn->pg) != 1)
+        return ERR_UNAVAILABLE;
+    conn->poll.fd = PQsocket(conn->pg);
+    conn->poll.run = ready;
+    conn->flushed = true;
+    return watch(conn);
+}
+
+static bool send_all(struct pg_conn *conn, const struct pg_exchange *exchange)
+{
+    for (size_t i = 0; i < exchange->count; i++) {
+        const struct pg_statement *s = &exchange->statements[i];
+        if (PQsendQueryParams(conn->pg, s->sql, s->param_count, s->types, s->values, s->lengths,
+                              s->formats, s->result_format) != 1)
+            return false;
+    }
+    return PQpipelineSync(conn->pg) == 1;
+}
+
+/* Before anything is sent: nothing of it happened. */
+static enum err prepare(struct pg_conn *conn, struct pg_exchange *exchange)
+{
+    uint64_t now_ms = loop_now_ms(conn->loop);
+
+    if (conn->state == PG_CONN_BROKEN)
+        return ERR_UNAVAILABLE;
+    ASSERT(conn->state == PG_CONN_IDLE);
+    if (exchange->deadline_ms <= now_ms)
+        return ERR_TIMEOUT;
+    exchange->results = mem_alloc(MAX(exchange->count, (size_t)1) * sizeof(PGresult *));
+    if (!exchange->results)
+        return ERR_NOMEM;
+    /* a server that has hung up since the loop last looked */
+    if (PQconsumeInput(conn->pg) != 1 || PQisBusy(conn->pg) ||
+        PQstatus(conn->pg) != CONNECTION_OK) {
+        close_broken(conn); /* the hook may free it: not from inside a call */
+        return ERR_UNAVAILABLE;
+    }
+    conn->timer.run = timed_out;
+    return loop_timer_start(conn->loop, &conn->timer, exchange->deadline_ms - now_ms);
+}
+
+void pg_exchange(struct pg_conn *conn, struct pg_exchange *exchange)
+{
+    exchange->results = NULL;
+    exchange->failed = exchange->count;
+    exchange->sqlstate[0] = '\0';
+    exchange->not_replicated = false;
+    exchange->took_ns = 0;
+    conn->began_ns = clock_mono_ns();
+    enum err e = prepare(conn, exchange);
+    if (e != ERR_OK) {
+        end_later(conn, exchange, e);
+        return;
+    }
+    conn->exchange = exchange;
+    conn->at = 0;
+    conn->synced = conn->lost = false;
+    pg_conn_enter(conn, PG_CONN_BUSY);
+    if (!send_all(conn, exchange) || !flush(conn))
+        pg_conn_break(conn);
+}
