@@ -109,3 +109,10 @@ bool pg_notice_is_unreplicated(const PGresult *notice)
     return (function && strcmp(function, "SyncRepWaitForLSN") == 0) ||
            (detail && strstr(detail, "might not have been replicated"));
 }
+
+bool pg_notice_is_fatal(const PGresult *notice)
+{
+    const char *severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
+
+    return severity && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0);
+}

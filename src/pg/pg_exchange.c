@@ -181,7 +181,7 @@ static void ready(struct loop_poll *poll, int events)
     }
     if (alive && !conn->flushed)
         alive = flush(conn);
-    if (!alive || PQstatus(conn->pg) != CONNECTION_OK)
+    if (!alive || conn->lost || PQstatus(conn->pg) != CONNECTION_OK)
         lose(conn);
 }
 
@@ -197,6 +197,9 @@ static void on_notice(void *context, const PGresult *notice)
 
     if (conn->exchange && pg_notice_is_unreplicated(notice))
         conn->exchange->not_replicated = true;
+    /* last words, to nobody in particular; the end of the stream may still be on its way */
+    if (!conn->exchange && pg_notice_is_fatal(notice))
+        conn->lost = true;
 }
 
 /* ---- begins ---- */
@@ -238,7 +241,7 @@ static enum err prepare(struct pg_conn *conn, struct pg_exchange *exchange)
     if (!exchange->results)
         return ERR_NOMEM;
     /* a server that has hung up since the loop last looked */
-    if (PQconsumeInput(conn->pg) != 1 || PQisBusy(conn->pg) ||
+    if (PQconsumeInput(conn->pg) != 1 || PQisBusy(conn->pg) || conn->lost ||
         PQstatus(conn->pg) != CONNECTION_OK) {
         close_broken(conn); /* the hook may free it: not from inside a call */
         return ERR_UNAVAILABLE;

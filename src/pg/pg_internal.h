@@ -43,6 +43,7 @@ void pg_reason_of_result(struct pg_reason *reason, const PGresult *result);
 void pg_reason_merge(struct pg_reason *reason, const struct pg_reason *other);
 /* The server tells that a commit may not have reached its synchronous standby. */
 bool pg_notice_is_unreplicated(const PGresult *notice);
+bool pg_notice_is_fatal(const PGresult *notice);
 
 /* ---- pg_connect.c: what pg_conn.c is while it is being opened ---- */
 
@@ -71,7 +72,7 @@ struct pg_conn {
     struct loop_task open_task;
     struct pg_resolve_work *resolve;
     struct pg_addresses addresses;
-    size_t target, address; /* which one is being tried */
+    size_t target, address;    /* which one is being tried */
     bool timed_out, beginning; /* beginning: `open_task` waits to run */
 
     /* while busy */

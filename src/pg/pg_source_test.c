@@ -68,7 +68,9 @@ static void test_many_hosts(void **state)
 static void test_bad_urls(void **state)
 {
     static const char *const bad[] = {
-        "nonsense", "host=a,b port=1,2,3", "host=a,b hostaddr=10.0.0.1",
+        "nonsense",
+        "host=a,b port=1,2,3",
+        "host=a,b hostaddr=10.0.0.1",
         "postgresql://h/?no=such",
         "host=a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a", /* 17 */
     };

@@ -33,6 +33,12 @@ static bool wait_for(PGconn *pg, short events, uint64_t deadline_ms)
 
 /* ---- connecting ---- */
 
+/* PQsetNoticeReceiver(): libpq's own writes to stderr. */
+static void ignore_notice(void *context, const PGresult *notice)
+{
+    (void)context, (void)notice;
+}
+
 static enum err connect_at(const struct pg_source *source, size_t target, const char *address,
                            uint64_t deadline_ms, PGconn **ret, struct pg_reason *reason)
 {
@@ -52,6 +58,7 @@ static enum err connect_at(const struct pg_source *source, size_t target, const 
     }
     if (step == PGRES_POLLING_OK) {
         PQsetErrorVerbosity(pg, PQERRORS_DEFAULT);
+        PQsetNoticeReceiver(pg, ignore_notice, NULL);
         *ret = pg;
         return ERR_OK;
     }
