@@ -18,6 +18,7 @@
 #include "base/list.h"
 #include "core/coupon.h"
 #include "core/wallet.h"
+#include "ledger/ledger_events.h"
 #include "ledger/ledger_servers.h"
 #include "ledger/ledger_shop.h"
 #include "loop/loop.h"
@@ -48,6 +49,11 @@ enum ledger_op {
     LEDGER_CLOCK_SET,     /* profile test */
     LEDGER_LOAD_DATA_SET, /* how far the load-test data set is */
     LEDGER_FORGET,        /* bytes of answers kept for long enough; keys stay */
+    LEDGER_EVENTS_MARK,   /* ledger_events.h */
+    LEDGER_EVENT_DIE,
+    LEDGER_EVENT_REVIVE,
+    LEDGER_EVENTS_FORGET,
+    LEDGER_RELAY_LEASE,
     LEDGER_OP_N,
 };
 
@@ -199,6 +205,11 @@ struct ledger_command {
         struct ledger_clock_set clock_set;
         enum ledger_load_data load_data;
         struct ledger_forget forget;
+        struct ledger_events_mark events_mark;
+        struct ledger_event_die event_die;
+        struct ledger_event_revive event_revive;
+        struct ledger_events_forget events_forget;
+        struct ledger_relay_lease relay_lease;
     };
 
     /* The caller sets it: nobody waits for this one, it may be kept back up to the linger time
@@ -243,6 +254,10 @@ enum ledger_read_op {
     LEDGER_READ_SALES_PAGE,    /* a page of a board, added up from the sums */
     LEDGER_READ_SALES_PRODUCT, /* one product's place on it, and its neighbours */
     LEDGER_READ_BOARD,         /* of the backup */
+    LEDGER_READ_EVENT_HEADS,   /* a page of keys; ledger_events.h */
+    LEDGER_READ_EVENTS,
+    LEDGER_READ_EVENTS_DEAD,
+    LEDGER_READ_EVENT_COUNT,
     LEDGER_READ_OP_N,
 };
 
@@ -330,6 +345,8 @@ struct ledger_read {
     int64_t rank;         /* SALES_PRODUCT; -1: not ranked */
     struct sales_sum sum; /* SALES_PRODUCT: its own */
     int64_t made_at_ms;   /* BOARD */
+
+    struct ledger_events_read events;
 
     struct loop_task task; /* private, from here on */
     struct loop_work work;

@@ -394,5 +394,6 @@ int ledger_conformance(const struct ledger_host *host)
     return cmocka_run_group_tests_name(host->name, tests, NULL, NULL) +
            ledger_conformance_epochs() + ledger_conformance_order() + ledger_conformance_charges() +
            ledger_conformance_shop() + ledger_conformance_orders() + ledger_conformance_attempts() +
-           ledger_conformance_reads() + ledger_conformance_sales();
+           ledger_conformance_reads() + ledger_conformance_sales() +
+           (host->has_events ? ledger_conformance_events() : 0);
 }

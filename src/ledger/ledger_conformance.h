@@ -7,6 +7,7 @@ struct ledger_host {
     const char *name;
     struct ledger *(*open)(void); /* a store that is migrated and empty */
     void (*close)(struct ledger *ledger);
+    bool has_events; /* of both consumers */
 };
 
 /* Number of tests that failed. Runs on a loop of its own. */

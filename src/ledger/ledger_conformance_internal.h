@@ -53,3 +53,4 @@ int ledger_conformance_reads(void);
 int ledger_conformance_sales(void);
 int ledger_conformance_orders(void);
 int ledger_conformance_attempts(void);
+int ledger_conformance_events(void);

@@ -26,6 +26,7 @@ void ledger_place_stored(struct ledger_rows *rows, struct ledger_place *place)
     place->outcome = LEDGER_PLACE_STORED;
     witness_add(&row->coupon.witness, place->slot, place->user_id);
     row->changed = true;
+    ledger_event_of_coupon(rows, row, place->slot);
 }
 
 static enum err decide_coupon_create(struct ledger_rows *rows, struct ledger_coupon_create *create)
@@ -167,6 +168,11 @@ static enum err decide_one(struct ledger_rows *rows, struct ledger_command *comm
         return ERR_OK;
     case LEDGER_ATTEMPT_SETTLE:
         return ledger_decide_attempt_settle(rows, command);
+    case LEDGER_EVENTS_MARK:
+    case LEDGER_EVENT_DIE:
+    case LEDGER_EVENT_REVIVE:
+    case LEDGER_EVENTS_FORGET:
+    case LEDGER_RELAY_LEASE:
     case LEDGER_BOARDS_STORE:
     case LEDGER_CLOCK_SET:
     case LEDGER_LOAD_DATA_SET:

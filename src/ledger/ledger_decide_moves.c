@@ -115,6 +115,7 @@ void ledger_order_paid(struct ledger_rows *rows, struct ledger_order_row *row,
     row->order.transaction_id = transaction_id;
     coupon_used(rows, &row->order);
     ledger_order_sums_add(rows, &row->order, 1, rows->now_ms);
+    ledger_event_of_order(rows, LEDGER_EVENT_ORDER_COMPLETED, &row->order);
 }
 
 void ledger_order_refund(struct ledger_rows *rows, struct ledger_order_row *row)
@@ -127,4 +128,5 @@ void ledger_order_refund(struct ledger_rows *rows, struct ledger_order_row *row)
     stock_move(rows, &row->order, 1, 0);
     coupon_use(rows, &row->order, -1);
     ledger_order_sums_add(rows, &row->order, -1, rows->now_ms);
+    ledger_event_of_order(rows, LEDGER_EVENT_ORDER_CANCELLED, &row->order);
 }

@@ -295,6 +295,7 @@ enum err ledger_decide_order_cancel(struct ledger_rows *rows, struct ledger_comm
     if (row->order.status == ORDER_PENDING) {
         ledger_order_set_status(rows, row, ORDER_CANCELLED);
         row->order.cancelled_at_ms = rows->now_ms;
+        ledger_event_of_order(rows, LEDGER_EVENT_ORDER_CANCELLED, &row->order);
     } else if (row->order.transaction_id.ptr) {
         struct ledger_user_row *user = ledger_rows_user(rows, row->order.user_id);
         user->incoming += ledger_order_total(&row->order);

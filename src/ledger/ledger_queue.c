@@ -125,6 +125,9 @@ static bool is_batched(const struct ledger_command *command)
     case LEDGER_ORDER_CANCEL:
     case LEDGER_ATTEMPT_CLAIM:
     case LEDGER_ATTEMPT_SETTLE:
+    case LEDGER_EVENTS_MARK:
+    case LEDGER_EVENT_DIE:
+    case LEDGER_EVENT_REVIVE:
         return true;
     default:
         return false;

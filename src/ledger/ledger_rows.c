@@ -310,6 +310,11 @@ static enum err collect_one(struct ledger_rows *rows, const struct ledger_comman
         return need(rows, &rows->attempts,
                     attempt_key(command->attempt_settle.kind, command->attempt_settle.subject_id,
                                 command->attempt_settle.number));
+    case LEDGER_EVENTS_MARK:
+    case LEDGER_EVENT_DIE:
+    case LEDGER_EVENT_REVIVE:
+    case LEDGER_EVENTS_FORGET:
+    case LEDGER_RELAY_LEASE:
     case LEDGER_BOARDS_STORE:
     case LEDGER_CLOCK_SET:
     case LEDGER_LOAD_DATA_SET:
@@ -331,6 +336,9 @@ enum err ledger_rows_collect(struct ledger_rows *rows, struct list *batch, int64
     rows->followed_attempts = rows->followed_keys = rows->followed_orders = 0;
     rows->needs_next_coupon_id = rows->needs_next_user_id = rows->needs_next_product_id = false;
     rows->sequences_changed = false;
+    rows->events = NULL;
+    rows->event_count = rows->event_max = 0;
+    rows->events_failed = false;
     LIST_FOREACH (command, batch, struct ledger_command, node)
         TRY(collect_one(rows, command));
     return ERR_OK;

@@ -13,13 +13,15 @@ struct ledger_user_row { /* key: user_id */
     int64_t balance, held, incoming;
     int64_t orders[ORDER_STATUS_N];
     bool has_cart;
-    bool created; /* with users.external: it is there, and gets a row once something changes */
+    int64_t events; /* number of the last */
+    bool created;   /* with users.external: it is there, and gets a row once something changes */
     bool changed;
 };
 
 struct ledger_coupon_row { /* key: coupon_id */
     struct ledger_row row;
     struct coupon coupon;
+    int64_t events; /* number of the last */
     bool created, changed;
 };
 
@@ -104,6 +106,7 @@ struct ledger_day_row { /* key: day */
 struct ledger_rows {
     int64_t now_ms, today;
     bool users_external; /* whoever has no row gets one */
+    unsigned consumers;  /* of events: LEDGER_CONSUMER_BIT; 0: there are no events */
     struct arena arena;  /* the batch's */
     struct ledger_table users, coupons, charges, products, carts, cart_lines, orders, order_keys,
         held, attempts, sales, days;
@@ -113,6 +116,9 @@ struct ledger_rows {
     int64_t next_coupon_id, next_user_id, next_product_id;
     bool needs_next_coupon_id, needs_next_user_id, needs_next_product_id;
     bool sequences_changed;
+    struct ledger_event_row *events; /* that this batch makes */
+    size_t event_count, event_max;
+    bool events_failed; /* no memory for one of them */
 };
 
 void ledger_rows_init(struct ledger_rows *rows);
@@ -166,6 +172,12 @@ enum err ledger_decide(struct ledger_rows *rows, struct list *batch) MUST_CHECK;
 /* What the decisions change, for who watches; lives as long as the rows. ERR_NOMEM. */
 enum err ledger_changes_collect(struct ledger_rows *rows,
                                 struct ledger_changes *ret_changes) MUST_CHECK;
+/* ledger_decide_event.c: an event of this moment, with the next number of its key; where there is
+ * no memory for it, the batch must not be stored (rows->events_failed). */
+void ledger_event_of_coupon(struct ledger_rows *rows, struct ledger_coupon_row *coupon,
+                            int64_t slot);
+void ledger_event_of_order(struct ledger_rows *rows, enum ledger_event_type type,
+                           const struct ledger_order *order);
 /* The INSERT of a place went through: the witness takes it. */
 void ledger_place_stored(struct ledger_rows *rows, struct ledger_place *place);
 

@@ -335,6 +335,7 @@ enum err ledger_sqlite_open(const struct ledger_sqlite_options *options, struct 
                       options->reserve_linger_ms);
     ledger_rows_init(&sqlite->rows);
     sqlite->rows.users_external = options->users_external;
+    sqlite->rows.consumers = options->consumers;
     TRY(sqlite_db_open(sqlite->path, SQLITE_WRITER, &sqlite->db));
     TRY(ledger_sqlite_prepare(sqlite));
     if (pthread_create(&sqlite->writer, NULL, ledger_sqlite_writer, sqlite) != 0)

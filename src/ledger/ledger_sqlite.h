@@ -36,6 +36,7 @@ struct ledger_sqlite_options {
     size_t queue_max, batch_max;
     uint64_t queue_age_max_ms, reserve_linger_ms;
     bool users_external;          /* whoever has no row gets one, on first need */
+    unsigned consumers;           /* of events: LEDGER_CONSUMER_BIT */
     struct metrics_slot *metrics; /* the writer thread's own; may be NULL */
     /* A commit's outcome is unknown: nothing more is written by this process. Called on the
      * writer thread, once, after the commands it concerns have ended as uncertain. */

@@ -29,6 +29,11 @@ struct sqlite_place_statements {
     sqlite3_stmt *insert_place, *find_place, *insert_user;
 };
 
+struct sqlite_event_statements {
+    sqlite3_stmt *insert, *mark[LEDGER_CONSUMER_N], *die, *find_dead, *end_dead, *forget, *lease,
+        *lease_end;
+};
+
 struct sqlite_statements {
     sqlite3_stmt *begin, *commit, *rollback;
     sqlite3_stmt *load_user, *load_coupon, *load_charge, *load_sequences, *load_next_coupon,
@@ -39,6 +44,7 @@ struct sqlite_statements {
     struct sqlite_place_statements place;
     struct sqlite_order_statements order;
     struct sqlite_shop_statements shop;
+    struct sqlite_event_statements event;
 };
 
 /* One row of a table of statements. */
@@ -64,6 +70,12 @@ struct sqlite_ledger {
     _Atomic bool fault;
 };
 
+/* A client's statements on events; prepared when the first of them is read. */
+struct sqlite_event_reads {
+    sqlite3_stmt *next_key[LEDGER_CONSUMER_N], *rows[LEDGER_CONSUMER_N], *count[LEDGER_CONSUMER_N],
+        *held, *dead, *dead_count;
+};
+
 /* Commands come back through its inbox, a mailbox of the loop; reads run on its own connection. */
 struct sqlite_client {
     struct ledger_client base;
@@ -78,6 +90,7 @@ struct sqlite_client {
     sqlite3_stmt *read[LEDGER_READ_OP_N];
     sqlite3_stmt *begin, *end, *order_lines, *order_counts;
     struct sqlite_shop_reads shop;
+    struct sqlite_event_reads event;
 };
 
 /* ledger_sqlite_rows.c: one batch's rows in and out of the database, inside a transaction */
@@ -120,6 +133,18 @@ enum err ledger_sqlite_order_lines(struct arena *arena, sqlite3_stmt *stmt,
                                    struct ledger_order *order) MUST_CHECK;
 /* From `column` on: claim, user_id, amount, operation, idempotency_key, started_at. */
 void ledger_sqlite_attempt(sqlite3_stmt *stmt, int column, struct ledger_attempt *attempt);
+
+/* ledger_sqlite_events.c: what other systems are told, and what became of it */
+enum err ledger_sqlite_events_prepare(struct sqlite_ledger *ledger) MUST_CHECK;
+enum err ledger_sqlite_events_store(struct sqlite_ledger *ledger) MUST_CHECK;
+/* Of another kind: nothing. */
+enum err ledger_sqlite_events_command(struct sqlite_ledger *ledger,
+                                      struct ledger_command *command) MUST_CHECK;
+
+/* ledger_sqlite_read_events.c */
+enum err ledger_sqlite_read_events_open(struct sqlite_client *client) MUST_CHECK;
+enum err ledger_sqlite_read_events(struct sqlite_client *client,
+                                   struct ledger_read *read) MUST_CHECK;
 
 /* ledger_sqlite_shop.c: products, categories, carts */
 enum err ledger_sqlite_shop_prepare(struct sqlite_ledger *ledger) MUST_CHECK;

@@ -51,6 +51,7 @@ enum err ledger_sqlite_read_open(struct sqlite_client *client)
         if (sql[i])
             TRY(sqlite_db_prepare(client->db, sql[i], &client->read[i]));
     TRY(ledger_sqlite_read_shop_open(client));
+    TRY(ledger_sqlite_read_events_open(client));
     TRY(sqlite_db_prepare(client->db, ORDER_LINES_SQL, &client->order_lines));
     TRY(sqlite_db_prepare(client->db, "BEGIN", &client->begin));
     TRY(sqlite_db_prepare(client->db, "COMMIT", &client->end));
@@ -162,6 +163,11 @@ static enum err read_one(struct sqlite_client *client, sqlite3_stmt *stmt, struc
         return ledger_sqlite_read_cart(client, read);
     case LEDGER_READ_BOARD:
         return ledger_sqlite_board_read(stmt, read);
+    case LEDGER_READ_EVENT_HEADS:
+    case LEDGER_READ_EVENTS:
+    case LEDGER_READ_EVENTS_DEAD:
+    case LEDGER_READ_EVENT_COUNT:
+        return ledger_sqlite_read_events(client, read);
     case LEDGER_READ_SALES_PAGE:
     case LEDGER_READ_SALES_PRODUCT:
     case LEDGER_READ_OP_N:
@@ -171,13 +177,19 @@ static enum err read_one(struct sqlite_client *client, sqlite3_stmt *stmt, struc
     return ERR_INVALID;
 }
 
+static bool is_of_events(enum ledger_read_op op)
+{
+    return op == LEDGER_READ_EVENT_HEADS || op == LEDGER_READ_EVENTS ||
+           op == LEDGER_READ_EVENTS_DEAD || op == LEDGER_READ_EVENT_COUNT;
+}
+
 /* Reads of several statements see one moment, and take and give back the file's locks once. */
 static enum err read_as_one(struct sqlite_client *client, struct ledger_read *read)
 {
     sqlite3_stmt *stmt = client->read[read->op];
     bool several = read->op == LEDGER_READ_ORDER || read->op == LEDGER_READ_ORDERS ||
                    read->op == LEDGER_READ_PRODUCTS || read->op == LEDGER_READ_PRODUCTS_BY_ID ||
-                   read->op == LEDGER_READ_CART;
+                   read->op == LEDGER_READ_CART || is_of_events(read->op);
 
     if (several)
         TRY(sqlite_db_run(client->begin));
@@ -186,7 +198,8 @@ static enum err read_as_one(struct sqlite_client *client, struct ledger_read *re
         LOG(LOG_WARN, "read failed", LOG_INT("operation", read->op),
             LOG_INT("code", sqlite3_extended_errcode(client->db)),
             LOG_CSTR("message", sqlite3_errmsg(client->db)));
-    sqlite3_reset(stmt);
+    if (stmt)
+        sqlite3_reset(stmt);
     if (!sqlite3_get_autocommit(client->db))
         err_ignore(sqlite_db_run(client->end), "nothing was written");
     return e;

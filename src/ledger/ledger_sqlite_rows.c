@@ -17,8 +17,9 @@ enum err ledger_sqlite_prepare(struct sqlite_ledger *ledger)
         { &s->commit, "COMMIT" },
         { &s->rollback, "ROLLBACK" },
         { &s->load_user, "SELECT balance, held, incoming, orders_pending, orders_completed,"
-                         " orders_cancelled, has_cart FROM users WHERE user_id = ?" },
-        { &s->load_coupon, "SELECT " COUPON_COLUMNS " FROM coupons WHERE coupon_id = ?" },
+                         " orders_cancelled, has_cart, events FROM users WHERE user_id = ?" },
+        { &s->load_coupon, "SELECT " COUPON_COLUMNS ", events FROM coupons"
+                           " WHERE coupon_id = ?" },
         { &s->load_charge, "SELECT fingerprint, amount, balance_after, charged_at, status,"
                            " charge_id, answer FROM charges"
                            " WHERE user_id = ? AND idempotency_key = ?" },
@@ -28,15 +29,15 @@ enum err ledger_sqlite_prepare(struct sqlite_ledger *ledger)
         { &s->load_next_user, "SELECT coalesce(max(user_id), 0) + 1 FROM users" },
         { &s->load_next_product, "SELECT coalesce(max(product_id), 0) + 1 FROM products" },
         { &s->insert_user, "INSERT INTO users (user_id, balance, held, incoming, orders_pending,"
-                           " orders_completed, orders_cancelled, has_cart)"
-                           " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)" },
+                           " orders_completed, orders_cancelled, has_cart, events)"
+                           " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)" },
         { &s->store_user, "UPDATE users SET balance = ?2, held = ?3, incoming = ?4,"
                           " orders_pending = ?5, orders_completed = ?6, orders_cancelled = ?7,"
-                          " has_cart = ?8 WHERE user_id = ?1" },
-        { &s->store_coupon,
-          "UPDATE coupons SET total_quantity = ?2, starts_at = ?3, ends_at = ?4,"
-          " closed = ?5, version = ?6, epoch = ?7, issued = ?8,"
-          " highest_slot = ?9, witness = ?10, closing = ?11 WHERE coupon_id = ?1" },
+                          " has_cart = ?8, events = ?9 WHERE user_id = ?1" },
+        { &s->store_coupon, "UPDATE coupons SET total_quantity = ?2, starts_at = ?3, ends_at = ?4,"
+                            " closed = ?5, version = ?6, epoch = ?7, issued = ?8,"
+                            " highest_slot = ?9, witness = ?10, closing = ?11, events = ?12"
+                            " WHERE coupon_id = ?1" },
         { &s->insert_coupon, "INSERT INTO coupons (coupon_id, total_quantity, starts_at, ends_at,"
                              " closed, version, epoch, issued, highest_slot, witness, closing,"
                              " name, discount_rate, uses_per_user) VALUES"
@@ -62,6 +63,7 @@ enum err ledger_sqlite_prepare(struct sqlite_ledger *ledger)
     TRY(ledger_sqlite_prepare_all(ledger->db, rows, ARRAY_COUNT(rows)));
     TRY(ledger_sqlite_places_prepare(ledger));
     TRY(ledger_sqlite_orders_prepare(ledger));
+    TRY(ledger_sqlite_events_prepare(ledger));
     return ledger_sqlite_shop_prepare(ledger);
 }
 
@@ -142,6 +144,7 @@ static enum err load_user(sqlite3_stmt *stmt, struct ledger_user_row *row)
     for (int status = 0; status < ORDER_STATUS_N; status++)
         row->orders[status] = sqlite3_column_int64(stmt, 3 + status);
     row->has_cart = sqlite3_column_int64(stmt, 6) != 0;
+    row->events = sqlite3_column_int64(stmt, 7);
     sqlite3_reset(stmt);
     return ERR_OK;
 }
@@ -153,6 +156,7 @@ static enum err load_coupon(sqlite3_stmt *stmt, struct ledger_coupon_row *row)
     if (!row->row.found)
         return ERR_OK;
     ledger_sqlite_coupon(stmt, &row->coupon);
+    row->events = sqlite3_column_int64(stmt, sqlite3_column_count(stmt) - 1);
     sqlite3_reset(stmt);
     return ERR_OK;
 }
@@ -275,6 +279,8 @@ static enum err store_commands(struct sqlite_ledger *ledger, struct list *batch)
             TRY(forget(ledger, &command->forget));
         else if (command->op == LEDGER_BOARDS_STORE)
             TRY(ledger_sqlite_boards_store(ledger, &command->boards_store));
+        else
+            TRY(ledger_sqlite_events_command(ledger, command));
     }
     return ERR_OK;
 }
@@ -301,6 +307,7 @@ static enum err store_coupon(struct sqlite_statements *s, const struct ledger_co
 
     if (!create) {
         bind_coupon(s->store_coupon, coupon);
+        sqlite3_bind_int64(s->store_coupon, 12, row->events);
         return sqlite_db_run(s->store_coupon);
     }
     bind_coupon(s->insert_coupon, coupon);
@@ -333,6 +340,7 @@ static enum err store_user(struct sqlite_statements *s, const struct ledger_user
     for (int status = 0; status < ORDER_STATUS_N; status++)
         sqlite3_bind_int64(stmt, 5 + status, row->orders[status]);
     sqlite3_bind_int64(stmt, 8, row->has_cart);
+    sqlite3_bind_int64(stmt, 9, row->events);
     return sqlite_db_run(stmt);
 }
 
@@ -387,6 +395,7 @@ enum err ledger_sqlite_store(struct sqlite_ledger *ledger, struct list *batch)
             TRY(store_charge(s, row));
     }
     TRY(ledger_sqlite_orders_store(ledger));
+    TRY(ledger_sqlite_events_store(ledger));
     TRY(ledger_sqlite_shop_store(ledger));
     return store_sequences(ledger);
 }

@@ -27,6 +27,7 @@ static struct ledger *host_open(void)
                                              .queue_max = 1000,
                                              .batch_max = 200,
                                              .queue_age_max_ms = 60000,
+                                             .consumers = 3,
                                              .on_uncertain = uncertain };
     assert_ok(ledger_sqlite_open(&options, &ledger));
     return ledger;
@@ -48,7 +49,8 @@ static void host_close(struct ledger *ledger)
 
 int main(void)
 {
-    static const struct ledger_host host = { "SQLite ledger", host_open, host_close };
+    static const struct ledger_host host = { "SQLite ledger", host_open, host_close,
+                                             .has_events = true };
 
     return ledger_conformance(&host);
 }
