@@ -27,6 +27,10 @@ libc = ctypes.CDLL(None)
 taken = set()
 
 
+class Ended(Exception):
+    """A process that should be there has ended."""
+
+
 def free_port():
     """One that nobody listens on and that was not given out before by this process."""
     while True:
@@ -161,7 +165,7 @@ class Daemon:
     def wait_ready(self, seconds=START_SECONDS):
         def look():
             if self.process.poll() is not None:
-                raise ChildProcessError(f"{self} ended with {self.process.returncode}:\n{self.log_tail()}")
+                raise Ended(f"{self} ended with {self.process.returncode}:\n{self.log_tail()}")
             return self.ready()
 
         try:

@@ -75,10 +75,10 @@ class Postgres(Daemon):
             "max_connections": 200,
             "shared_buffers": "64MB",
             "wal_level": "replica",
-            "max_wal_senders": 5,
             "wal_keep_size": "256MB",
             "hot_standby": "on",
             "jit": "off",
+            "wal_retrieve_retry_interval": "200ms",
             "log_min_messages": "warning",
             "log_line_prefix": "%m [%p] ",
         } | settings

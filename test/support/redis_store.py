@@ -27,7 +27,7 @@ class Redis(Daemon):
 
     def __init__(self, directory, port=None, password=None, **settings):
         super().__init__(directory, port)
-        self.password = password
+        self.password, self.following = password, None
         self.settings = {
             "port": self.port,
             "bind": "127.0.0.1",
@@ -56,7 +56,9 @@ class Redis(Daemon):
         conf = self.directory / "redis.conf"
         if not conf.exists():
             conf.write_text("".join(f"{name} {value}\n" for name, value in self.settings.items()), encoding="utf-8")
-        return [*program_words("redis-server"), conf]
+        more = ["--replicaof", "127.0.0.1", self.following.port] if self.following else []
+        self.following = None
+        return [*program_words("redis-server"), conf, *more]
 
     def ready(self):
         try:
@@ -116,6 +118,11 @@ class Redis(Daemon):
 
     def replicate(self, primary):
         self.call("REPLICAOF", "127.0.0.1", primary.port)
+
+    def start_as_replica(self, primary):
+        """An old primary comes back and follows the new one, before anybody tells it to."""
+        self.following = primary
+        return self.start()
 
     def promote(self):
         self.call("REPLICAOF", "NO", "ONE")
