@@ -3,18 +3,34 @@
 
 import pytest
 
-from support.server import Server
+from support.distributed import CHOSEN, SharedStores, make_server
+
+
+def pytest_collection_modifyitems(config, items):
+    """With the stores outside, what is about the embedded ones is left out."""
+    if CHOSEN:
+        left_out = [item for item in items if item.get_closest_marker("embedded")]
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
+
+
+@pytest.fixture(scope="session")
+def shared_stores():
+    """For servers that share theirs; nothing is started before one is asked for."""
+    stores = SharedStores()
+    yield stores
+    stores.close()
 
 
 @pytest.fixture
-def serve(tmp_path):
+def serve(tmp_path, shared_stores):
     """Starts servers, each in a directory of its own, and sees to their end."""
     servers = []
 
     def start(prepare=None, **options):
         directory = tmp_path / f"server{len(servers)}"
         directory.mkdir()
-        servers.append(Server(directory, **options))
+        servers.append(make_server(directory, shared_stores, **options))
         if prepare:
             prepare(servers[-1])
         return servers[-1].start()
@@ -25,9 +41,9 @@ def serve(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory):
+def shared(tmp_path_factory, shared_stores):
     """One server for all tests of a file that leave nothing behind."""
-    server = Server(tmp_path_factory.mktemp("shared")).start()
+    server = make_server(tmp_path_factory.mktemp("shared"), shared_stores).start()
     yield server
     server.close()
 

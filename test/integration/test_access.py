@@ -14,6 +14,8 @@ from support.program import KEY, run
 from support.server import Server, wait_for
 from support.tokens import Key, bearer, claims, token
 
+pytestmark = pytest.mark.embedded
+
 SECRET = KEY.encode()
 
 

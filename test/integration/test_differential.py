@@ -16,6 +16,8 @@ from model.mutants import MUTANTS
 from model.real import Real
 from model.stored import stored_differs
 
+pytestmark = pytest.mark.embedded
+
 COMMANDS = int(os.environ.get("MODEL_COMMANDS", "5000"))
 SEED = int(os.environ.get("MODEL_SEED", time.time_ns() % 10**9))
 EVERY = 2500

@@ -13,6 +13,8 @@ import pytest
 from support.program import run
 from support.server import Server
 
+pytestmark = pytest.mark.embedded
+
 
 def snapshot(directory):
     """Everything about the files in a directory but when they were last read."""

@@ -17,6 +17,8 @@ from support.client import Caller, encode
 from support.program import KEY, run
 from support.server import Server, wait_for
 
+pytestmark = pytest.mark.embedded
+
 
 # ---- start, stop, who may ----
 

@@ -118,10 +118,10 @@ class Connection(asyncio.Protocol):
 
 
 class Storm:
-    """Many connections that work off one stream of requests together."""
+    """Many connections, to each of the ports in turn, that work off one stream of requests together."""
 
-    def __init__(self, port, requests, connections, depth=1, on_answer=None):
-        self.port, self.requests, self.depth = port, iter(requests), depth
+    def __init__(self, ports, requests, connections, depth=1, on_answer=None):
+        self.ports, self.requests, self.depth = ports, iter(requests), depth
         self.connections, self.on_answer = connections, on_answer
         self.open, self.asked, self.count, self.stopped = 0, [], 0, False
         self.starters = []
@@ -153,9 +153,10 @@ class Storm:
         loop = asyncio.get_running_loop()
         self.over = loop.create_future()
         self.open = self.connections
-        for _ in range(self.connections):
+        for i in range(self.connections):
             try:
-                await loop.create_connection(lambda: Connection(self), "127.0.0.1", self.port)
+                port = self.ports[i % len(self.ports)]
+                await loop.create_connection(lambda: Connection(self), "127.0.0.1", port)
             except OSError:
                 self.connections -= 1
                 self.lost(None)
@@ -165,7 +166,7 @@ class Storm:
 
 def storm(server, requests, connections=64, depth=1, on_answer=None):
     """Everything that was asked, in that order; `answer` is None where none came."""
-    asked = asyncio.run(Storm(server.port, requests, connections, depth, on_answer).run())
+    asked = asyncio.run(Storm(server.ports, requests, connections, depth, on_answer).run())
     for request in asked:
         if request.answer is not None:
             contract.check(request.method, request.path, request.answer)

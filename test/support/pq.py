@@ -5,7 +5,7 @@ import ctypes
 
 CONNECTION_OK = 0
 COMMAND_OK, TUPLES_OK = 1, 2
-BYTEA, BOOL, FLOATS, INTEGERS = 17, 16, (700, 701, 1700), (20, 21, 23, 26)
+BYTEA, BOOL, FLOATS, INTEGERS, NUMERIC = 17, 16, (700, 701), (20, 21, 23, 26), 1700
 
 libpq = ctypes.CDLL("libpq.so.5")
 for name, result, arguments in (
@@ -38,9 +38,9 @@ class SqlError(Exception):
 
 
 def value_of(text, kind):
-    if kind in INTEGERS:
+    if kind in INTEGERS or (kind == NUMERIC and b"." not in text):
         return int(text)
-    if kind in FLOATS:
+    if kind in FLOATS or kind == NUMERIC:
         return float(text)
     if kind == BOOL:
         return text == b"t"

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The program as a command line: any verb, run to its end."""
 
-import os
 import subprocess
 
-from support.server import PROGRAM
+from support.server import PROGRAM, inherited
 
 # A key of tokens, as long as one has to be.
 KEY = "0123456789abcdef0123456789abcdef"
@@ -18,6 +17,6 @@ def run(*words, env=None, timeout=60):
         text=True,
         timeout=timeout,
         check=False,
-        env={**os.environ, **(env or {})},
+        env={**inherited(), **(env or {})},
     )
     return done.returncode, done.stdout, done.stderr

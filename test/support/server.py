@@ -27,6 +27,11 @@ def die_with_parent():
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def inherited():
+    """Our environment, without what is meant for tests: the program takes no name it does not know."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("DOORBUSTER_TEST_")}
+
+
 def wait_for(condition, seconds=10, every=0.01, what="condition"):
     """Polls until `condition` gives something true, and gives that."""
     end = time.monotonic() + seconds
@@ -56,6 +61,9 @@ class Server:
     def start(self):
         """Returns when it has said its address."""
         self.launch()
+        return self.await_address()
+
+    def await_address(self):
         line = self.process.stdout.readline()
         match = re.match(r"listening on http://127\.0\.0\.1:(\d+)$", line)
         assert match, f"the server said {line!r}: {self.log_tail()}"
@@ -72,7 +80,7 @@ class Server:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env={**os.environ, **(self.env or {})},
+                env={**inherited(), **(self.env or {})},
                 preexec_fn=self.prepare,
             )
 
@@ -89,6 +97,11 @@ class Server:
         self.process.stdout.close()
         self.process = None
         return code, self.log_text()[before:]
+
+    @property
+    def ports(self):
+        """Where it can be asked: of one server, one."""
+        return [self.port]
 
     @property
     def pid(self):

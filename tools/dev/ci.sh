@@ -26,9 +26,11 @@ ci_stages=(
     "ndebug     600  unit tests, built with -DNDEBUG"
     "asan       600  unit tests under AddressSanitizer and UndefinedBehaviorSanitizer"
     "tsan       600  unit tests under ThreadSanitizer"
+    "testbed    200  the stores that tests start for themselves do what the tests think"
     "stores     300  unit tests of what speaks to Redis and PostgreSQL, on real ones"
     "stores_sanitized 600 the same under ASan and UBSan, then under TSan"
     "integration 600 the server from outside, over HTTP"
+    "integration_distributed 600 the same, of two servers on one Redis and one PostgreSQL"
     "integration_sanitized 900 the same under ASan and UBSan, and at the same time under TSan"
     "schema     240  schemathesis from /openapi.json, all its checks"
     "typescript 240  types from /openapi.json, a client that fits them and runs"
@@ -143,6 +145,7 @@ stage_docs() { check_docs docs; }
 stage_ndebug() { build_dir build-ndebug && unit_tests build-ndebug --no-suite stores; }
 stage_asan() { build_dir build-asan && unit_tests build-asan -t 4 --no-suite stores; }
 stage_tsan() { build_dir build-tsan && unit_tests build-tsan -t 6 --no-suite stores; }
+stage_testbed() { pytest_folder test/stores; }
 stage_stores() { build_dir build && unit_tests build --suite stores; }
 stage_stores_sanitized() {
     local kind status=0 passed=0 failed=0 p f
@@ -155,6 +158,7 @@ stage_stores_sanitized() {
     return $status
 }
 stage_integration() { pytest_folder test/integration; }
+stage_integration_distributed() { DOORBUSTER_TEST_STORES=distributed pytest_folder test/integration; }
 # Both at once: they wait more than they work.
 stage_integration_sanitized() {
     local kind status=0 passed=0 failed=0 p f
