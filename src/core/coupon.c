@@ -30,6 +30,11 @@ enum held_state coupon_held_state(int64_t uses, int64_t uses_per_user, int64_t e
     return now_ms < expires_at_ms ? HELD_AVAILABLE : HELD_EXPIRED;
 }
 
+bool coupon_change_is_empty(const struct coupon_change *change)
+{
+    return !change->has_quantity && !change->has_starts && !change->has_ends && !change->has_closed;
+}
+
 enum coupon_change_outcome coupon_change_decide(const struct coupon *coupon,
                                                 const struct coupon_change *change,
                                                 struct coupon_settings *ret_settings)

@@ -56,6 +56,8 @@ struct coupon_change {
     bool closed;
 };
 
+bool coupon_change_is_empty(const struct coupon_change *change);
+
 enum coupon_change_outcome {
     COUPON_CHANGE_OK,
     COUPON_CHANGE_BELOW_HANDED_OUT, /* quantity < the highest number handed out */

@@ -13,6 +13,11 @@ struct gate_client *gate_client_free(struct gate_client *client)
     return client ? client->gate->backend->client_free(client) : NULL;
 }
 
+bool gate_is_shared(const struct gate *gate)
+{
+    return gate->backend->is_shared;
+}
+
 uint64_t gate_token(struct gate *gate)
 {
     return gate->backend->token(gate);

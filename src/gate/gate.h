@@ -66,6 +66,9 @@ struct gate_ask {
     unsigned tries;
 };
 
+/* Whether other servers may use the same gates. */
+bool gate_is_shared(const struct gate *gate);
+
 /* A new token, unlike any other of this server. Any thread. */
 uint64_t gate_token(struct gate *gate);
 

@@ -4,6 +4,7 @@
 #include "gate/gate.h"
 
 struct gate_backend {
+    bool is_shared; /* its memory is not this server's: others use it, too */
     struct gate_client *(*client_new)(struct gate *gate, struct loop *loop);
     struct gate_client *(*client_free)(struct gate_client *client);
     uint64_t (*token)(struct gate *gate);

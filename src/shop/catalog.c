@@ -109,7 +109,8 @@ static enum err put_locked(struct catalog *catalog, const struct coupon *coupon)
     size_t at = lower_bound(old, coupon->coupon_id);
     bool replaces = at < old->count && old->items[at]->coupon_id == coupon->coupon_id;
 
-    if (replaces && old->items[at]->settings.version > coupon->settings.version)
+    if (replaces && (old->items[at]->settings.version > coupon->settings.version ||
+                     old->items[at]->epoch > coupon->epoch))
         return ERR_OK;
     CLEANUP(mem_freep) struct coupon *copy = mem_alloc(sizeof *copy);
     CLEANUP(mem_freep)

@@ -22,6 +22,6 @@ struct catalog_list {
 /* As of now; as long-lived as the coupons in it. */
 const struct catalog_list *catalog_list(struct catalog *catalog);
 
-/* Adds the coupon or takes the place of the one with its id, unless that has a higher version.
- * Copies. ERR_NOMEM: as it was. Any thread. */
+/* Adds the coupon or takes the place of the one with its id, unless that has a higher version or
+ * epoch. Copies. ERR_NOMEM: as it was. Any thread. */
 enum err catalog_put(struct catalog *catalog, const struct coupon *coupon) MUST_CHECK;

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Coupons by an administrator's hand. Raising a quantity, moving the window and closing go to SQL
- * first and then to the gate. Lowering needs to know the highest number handed out: the gate is
- * closed, what is pending is stored, SQL decides, and the gate is built anew with a new epoch.
+ * first and then to the gate. Lowering needs to know the highest number handed out: that ends the
+ * life of the gate (coupon_handover.h), and so does opening one that has lost its memory.
  */
-#include "base/clock.h"
 #include "base/log.h"
+#include "base/mem.h"
+#include "shop/coupon_handover.h"
 #include "shop/shop_internal.h"
 
-enum { DRAIN_POLL_MS = 5, DRAIN_MAX_MS = 5000 };
+enum { HANDOVER_MAX_MS = 5000 };
 
 /* ---- create ---- */
 
@@ -26,8 +27,20 @@ static enum err gate_open_empty(struct shop *shop, const struct coupon *coupon)
 static void create_end(struct coupon_create *create, enum err e)
 {
     create->err = e;
-    shop_turn_end(create->loop->shop->turns);
+    shop_turn_end(create->loop->shop->turns, &create->turn);
     create->done(create);
+}
+
+static void create_open(struct loop_work *work)
+{
+    struct coupon_create *create = CONTAINER_OF(work, struct coupon_create, work);
+
+    err_ignore(gate_open_empty(create->loop->shop, &create->coupon), "the keeper opens it");
+}
+
+static void create_opened(struct loop_work *work)
+{
+    create_end(CONTAINER_OF(work, struct coupon_create, work), ERR_OK);
 }
 
 static void create_stored(struct shop_command *command)
@@ -40,9 +53,10 @@ static void create_stored(struct shop_command *command)
         e = ERR_CONFLICT;
     if (e == ERR_OK)
         e = catalog_put(shop->catalog, &create->coupon);
-    if (e == ERR_OK)
-        err_ignore(gate_open_empty(shop, &create->coupon), "the keeper opens it");
-    create_end(create, e);
+    create->work.work = create_open;
+    create->work.done = create_opened;
+    if (e != ERR_OK || loop_work_start(create->loop->loop, &create->work) != ERR_OK)
+        create_end(create, e);
 }
 
 static void create_begin(struct loop_task *task)
@@ -67,28 +81,45 @@ void coupon_create(struct shop_loop *loop, struct coupon_create *create)
 
 static void patch_end(struct coupon_patch *patch, enum err e)
 {
-    if (patch->closed && (e != ERR_OK || patch->outcome != COUPON_CHANGE_OK))
-        gate_reopen(patch->loop->shop->gate, patch->coupon_id);
+    patch->handover = mem_free(patch->handover);
     patch->err = e;
-    shop_turn_end(patch->loop->shop->turns);
+    shop_turn_end(patch->loop->shop->turns, &patch->turn);
     patch->done(patch);
 }
 
-static void patch_rebuild_work(struct loop_work *work)
+static void patch_handed_over(struct handover *handover)
 {
-    struct coupon_patch *patch = CONTAINER_OF(work, struct coupon_patch, work);
-    int64_t holders;
+    struct coupon_patch *patch = handover->context;
 
-    patch->err = coupon_rebuild(patch->loop->shop, patch->coupon_id, &patch->coupon, &holders);
+    patch->outcome = handover->outcome;
+    patch->coupon = handover->coupon;
+    patch_end(patch, handover->err);
 }
 
-static void patch_rebuilt(struct loop_work *work)
+static void patch_hand_over(struct coupon_patch *patch, const struct coupon *known)
 {
-    struct coupon_patch *patch = CONTAINER_OF(work, struct coupon_patch, work);
+    struct handover *handover = mem_alloc(sizeof *handover);
 
-    if (patch->loop->metrics)
-        metrics_add(patch->loop->metrics, METRIC_gate_rebuilds, 1);
-    patch_end(patch, patch->err == ERR_OK ? ERR_OK : ERR_UNAVAILABLE);
+    patch->handover = handover;
+    if (!handover) {
+        patch_end(patch, ERR_NOMEM);
+        return;
+    }
+    handover->done = patch_handed_over;
+    handover->context = patch;
+    handover->loop = patch->loop;
+    handover->coupon_id = patch->coupon_id;
+    handover->epoch = known->epoch;
+    handover->change = patch->change;
+    handover->give_up_ms = loop_now_ms(patch->loop->loop) + HANDOVER_MAX_MS;
+    handover_start(handover);
+}
+
+/* The gate's store judges by the new settings from now on; should it be away, it hears of them with
+ * the next question, and is closed until then. */
+static void patch_pushed(struct gate_refresh *refresh)
+{
+    patch_end(CONTAINER_OF(refresh, struct coupon_patch, push), ERR_OK);
 }
 
 static void patch_stored(struct shop_command *command)
@@ -100,24 +131,18 @@ static void patch_stored(struct shop_command *command)
     if (e == ERR_OK && !command->ledger.coupon_change.found)
         e = ERR_NOT_FOUND;
     patch->outcome = command->ledger.coupon_change.outcome;
-    /* SQL has changed, or may have: the old memory may hold more places than there are now. Open
-     * anew, or not at all: then the keeper does it. */
-    if (e == ERR_UNCERTAIN || (e == ERR_OK && patch->outcome == COUPON_CHANGE_OK))
-        patch->closed = false;
-    if (e != ERR_OK || patch->outcome != COUPON_CHANGE_OK) {
-        patch_end(patch, e);
-        return;
-    }
-    e = catalog_put(shop->catalog, &patch->coupon);
-    if (e == ERR_OK && patch->rebuild) {
-        patch->work.work = patch_rebuild_work;
-        patch->work.done = patch_rebuilt;
-        e = loop_work_start(patch->loop->loop, &patch->work);
+    if (e == ERR_OK && patch->outcome == COUPON_CHANGE_OK) {
+        e = catalog_put(shop->catalog, &patch->coupon);
         if (e == ERR_OK)
+            e = gate_set(shop->gate, patch->coupon_id, &patch->coupon.settings);
+        if (e == ERR_OK) {
+            patch->push = (struct gate_refresh){ .done = patch_pushed,
+                                                 .coupon_ids = &patch->coupon_id,
+                                                 .count = 1 };
+            gate_refresh(patch->loop->gate, &patch->push);
             return;
+        }
     }
-    if (e == ERR_OK)
-        e = gate_set(shop->gate, patch->coupon_id, &patch->coupon.settings);
     patch_end(patch, e);
 }
 
@@ -125,32 +150,10 @@ static void patch_store(struct coupon_patch *patch)
 {
     patch->command.done = patch_stored;
     patch->command.ledger.op = LEDGER_COUPON_CHANGE;
-    patch->command.ledger.coupon_change =
-        (struct ledger_coupon_change){ .coupon_id = patch->coupon_id,
-                                       .change = patch->change,
-                                       .raise_epoch = patch->rebuild,
-                                       .coupon = &patch->coupon };
+    patch->command.ledger.coupon_change = (struct ledger_coupon_change){
+        .coupon_id = patch->coupon_id, .change = patch->change, .coupon = &patch->coupon
+    };
     shop_command(patch->loop, &patch->command);
-}
-
-/* Closed: what was granted before is on its way to SQL. Go on when nothing is pending any more. */
-static void patch_drain(struct loop_timer *timer)
-{
-    struct coupon_patch *patch = CONTAINER_OF(timer, struct coupon_patch, timer);
-    struct shop_loop *loop = patch->loop;
-
-    if (gate_status(loop->shop->gate, patch->coupon_id).pending == 0) {
-        patch_store(patch);
-        return;
-    }
-    if (loop_now_ms(loop->loop) >= patch->give_up_ms ||
-        loop_timer_start(loop->loop, timer, DRAIN_POLL_MS) != ERR_OK)
-        patch_end(patch, ERR_UNAVAILABLE);
-}
-
-static bool is_empty(const struct coupon_change *change)
-{
-    return !change->has_quantity && !change->has_starts && !change->has_ends && !change->has_closed;
 }
 
 static void patch_begin(struct loop_task *task)
@@ -164,72 +167,25 @@ static void patch_begin(struct loop_task *task)
         return;
     }
     struct gate_status gate = gate_status(shop->gate, patch->coupon_id);
-    if (is_empty(&patch->change) && gate.known && gate.open) {
+    bool lowers =
+        patch->change.has_quantity && patch->change.total_quantity < known->settings.total_quantity;
+    /* Of a store that is away the keeper takes care; settings are SQL's. */
+    bool opens = !gate.open && (!shop->servers || coupon_change_is_empty(&patch->change));
+    if (patch->rebuild || lowers || opens) {
+        patch_hand_over(patch, known);
+    } else if (coupon_change_is_empty(&patch->change)) {
         patch->coupon = *known;
         patch_end(patch, ERR_OK);
-        return;
-    }
-    bool lower =
-        patch->change.has_quantity && patch->change.total_quantity < known->settings.total_quantity;
-    patch->rebuild = lower || !gate.known || !gate.open;
-    if (!patch->rebuild || !gate.known) {
+    } else {
         patch_store(patch);
-        return;
     }
-    patch->closed = gate.open;
-    gate_close(shop->gate, patch->coupon_id);
-    patch->give_up_ms = loop_now_ms(patch->loop->loop) + DRAIN_MAX_MS;
-    patch->timer.run = patch_drain;
-    patch_drain(&patch->timer);
 }
 
 void coupon_patch(struct shop_loop *loop, struct coupon_patch *patch)
 {
     patch->loop = loop;
     patch->turn.loop = loop->loop;
+    patch->turn.coupon_id = patch->coupon_id;
     patch->turn.task.run = patch_begin;
     shop_turn_take(loop->shop->turns, &patch->turn);
-}
-
-/* ---- keeper: a closed gate opens again, by itself ---- */
-
-enum { KEEP_EVERY_MS = 1000 };
-
-static bool needs_keeper(struct shop *shop, const struct coupon *coupon, int64_t now_ms)
-{
-    struct gate_status gate = gate_status(shop->gate, coupon->coupon_id);
-
-    return coupon_window(&coupon->settings, now_ms) != COUPON_AFTER && gate_is_usable(shop->gate) &&
-           (!gate.known || !gate.open);
-}
-
-static void keeper_done(struct coupon_patch *patch)
-{
-    patch->loop->keeper_busy = false;
-    if (patch->err == ERR_OK)
-        LOG(LOG_WARN, "gate opened again", LOG_INT("coupon", patch->coupon_id));
-}
-
-/* One at a time; whoever changes the coupon just now goes first, and may leave nothing to do. */
-static void keep(struct loop_timer *timer)
-{
-    struct shop_loop *loop = CONTAINER_OF(timer, struct shop_loop, keep);
-    const struct catalog_list *all = catalog_list(loop->shop->catalog);
-    int64_t now_ms = clock_wall_ms();
-
-    for (size_t i = 0; i < all->count && !loop->keeper_busy && !loop->draining; i++)
-        if (needs_keeper(loop->shop, all->items[i], now_ms)) {
-            loop->keeper_busy = true;
-            loop->keeper =
-                (struct coupon_patch){ .done = keeper_done, .coupon_id = all->items[i]->coupon_id };
-            coupon_patch(loop, &loop->keeper);
-        }
-    if (!loop->draining)
-        err_ignore(loop_timer_start(loop->loop, timer, KEEP_EVERY_MS), "its slot is there");
-}
-
-enum err keeper_start(struct shop_loop *loop)
-{
-    loop->keep.run = keep;
-    return loop_timer_start(loop->loop, &loop->keep, KEEP_EVERY_MS);
 }

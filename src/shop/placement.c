@@ -9,12 +9,22 @@
 #include "base/mem.h"
 #include "shop/shop_internal.h"
 
-enum { SPARE_MAX = 4096, SWEEP_MAX = 1024, SWEEP_EVERY_MS = 250, SWEEP_MORE_MS = 2 };
+enum {
+    SPARE_MAX = 4096,
+    SWEEP_MAX = 1024,
+    SWEEP_EVERY_MS = 250,
+    SWEEP_MORE_MS = 2,
+    OFFER_AGAIN_MS = 50
+};
 
-enum err placement_new(struct shop_loop *loop, struct placement **ret_placement)
+enum err placement_new(struct shop_loop *loop, int64_t coupon_id, struct placement **ret_placement)
 {
+    struct traffic *traffic = loop->shop->traffic;
+    struct traffic_coupon *counter = traffic ? traffic_of(traffic, coupon_id) : NULL;
     struct placement *placement;
 
+    if (traffic && !counter)
+        return ERR_NOMEM;
     if (!ledger_room_take(loop->ledger)) {
         if (loop->metrics)
             metrics_add(loop->metrics, METRIC_ledger_overloaded, 1);
@@ -34,6 +44,9 @@ enum err placement_new(struct shop_loop *loop, struct placement **ret_placement)
     }
     placement->take = NULL;
     placement->room = true;
+    placement->traffic = counter;
+    if (counter)
+        atomic_fetch_add(&counter->placements, 1);
     loop->placements++;
     *ret_placement = placement;
     return ERR_OK;
@@ -46,6 +59,8 @@ void placement_free(struct placement *placement)
     if (placement->room)
         ledger_room_return(loop->ledger);
     list_remove(&placement->node);
+    if (placement->traffic)
+        atomic_fetch_sub(&placement->traffic->placements, 1);
     loop->placements--;
     if (loop->placements < SPARE_MAX)
         list_append(&loop->spare, &placement->node);
@@ -81,6 +96,49 @@ static void store_again(struct placement *placement)
     }
 }
 
+/* ---- a place of an epoch that is over ---- */
+
+static void moved(struct gate_move *move);
+
+static void offer(struct placement *placement)
+{
+    placement->move =
+        (struct gate_move){ .done = moved, .entry = entry_of(placement), .offer = true };
+    gate_move(placement->loop->gate, &placement->move);
+}
+
+static void offer_again(struct loop_timer *timer)
+{
+    offer(CONTAINER_OF(timer, struct placement, again));
+}
+
+/* The new gate is not open yet. Whoever waits for this place waits with it. */
+static void offer_later(struct placement *placement)
+{
+    placement->again.run = offer_again;
+    if (loop_timer_start(placement->loop->loop, &placement->again, OFFER_AGAIN_MS) != ERR_OK)
+        end(placement, COUPON_TAKE_UNAVAILABLE);
+}
+
+void placement_offer(struct shop_loop *loop, const struct gate_entry *entry)
+{
+    struct placement *placement;
+
+    if (placement_new(loop, entry->coupon_id, &placement) != ERR_OK) {
+        LOG(LOG_ERROR, "reservation lost with its epoch", LOG_INT("coupon", entry->coupon_id),
+            LOG_INT("user", entry->user_id), LOG_INT("slot", entry->slot));
+        return;
+    }
+    placement->ask = (struct gate_ask){ .coupon_id = entry->coupon_id,
+                                        .user_id = entry->user_id,
+                                        .slot = entry->slot,
+                                        .epoch = entry->epoch,
+                                        .token = gate_token(loop->shop->gate),
+                                        .purpose = GATE_RESERVE,
+                                        .outcome = GATE_ALREADY };
+    offer(placement);
+}
+
 static void moved(struct gate_move *move)
 {
     struct placement *placement = CONTAINER_OF(move, struct placement, move);
@@ -91,16 +149,29 @@ static void moved(struct gate_move *move)
         placement->ask.epoch = move->entry.epoch;
         store_again(placement);
         return;
+    case GATE_ALREADY:
+        placement->ask.slot = move->entry.slot;
+        placement->ask.epoch = move->entry.epoch;
+        placement->ask.outcome = GATE_ALREADY;
+        if (move->pending) {
+            store_again(placement);
+            return;
+        }
+        break; /* stored meanwhile: asked again, that is what is answered */
     case GATE_SOLD_OUT:
         end(placement, COUPON_TAKE_SOLD_OUT);
         return;
-    case GATE_ALREADY:
+    case GATE_CLOSED:
+    case GATE_UNKNOWN:
+        if (move->offer && !placement->loop->draining) {
+            offer_later(placement);
+            return;
+        }
+        break;
     case GATE_NOT_STARTED:
     case GATE_EXPIRED:
     case GATE_ENDED:
-    case GATE_CLOSED:
     case GATE_FAILED:
-    case GATE_UNKNOWN:
         break;
     }
     end(placement, COUPON_TAKE_UNAVAILABLE);
@@ -139,6 +210,10 @@ static void settle_stored(struct placement *placement)
 
     if (place->outcome == LEDGER_PLACE_CONFLICT) {
         settle_conflict(placement);
+        return;
+    }
+    if (place->outcome == LEDGER_PLACE_STALE) {
+        offer(placement);
         return;
     }
     if (place->outcome == LEDGER_PLACE_OTHER) {
@@ -181,7 +256,8 @@ void placement_store(struct placement *placement, bool unawaited)
                                         .unawaited = unawaited,
                                         .place = { .coupon_id = placement->ask.coupon_id,
                                                    .user_id = placement->ask.user_id,
-                                                   .slot = placement->ask.slot } };
+                                                   .slot = placement->ask.slot,
+                                                   .epoch = placement->ask.epoch } };
     list_init(&command->node);
     ledger_submit(placement->loop->ledger, command);
 }
@@ -214,7 +290,7 @@ static void swept(struct gate_sweep *sweep)
 
     for (size_t i = 0; i < sweep->count; i++) {
         struct placement *placement;
-        if (placement_new(sweeper->loop, &placement) != ERR_OK) {
+        if (placement_new(sweeper->loop, sweep->entries[i].coupon_id, &placement) != ERR_OK) {
             sweep_end(sweeper); /* swept again later */
             return;
         }

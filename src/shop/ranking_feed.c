@@ -85,6 +85,7 @@ static enum err copy_all(struct shop *shop)
     if (!copy)
         return ERR_NOMEM;
     copy->ranking = shop->ranking;
+    atomic_store(&shop->ranking_feed->suspect, false);
     TRY(ranking_copy_begin(shop->ranking, from_day));
     TRY(ledger_scan_sales(shop->ledger, from_day, copy_sale, copy));
     copy_flush(copy);
@@ -107,7 +108,14 @@ bool ranking_feed_wants_copy(const struct shop *shop)
     if (!shop->ranking)
         return false;
     struct ranking_status status = ranking_status(shop->ranking);
+    if (atomic_load(&shop->ranking_feed->suspect))
+        return true;
     return status.incomplete || status.from_day > first_day_held();
+}
+
+void ranking_feed_suspect(struct shop *shop)
+{
+    atomic_store(&shop->ranking_feed->suspect, true);
 }
 
 struct ranking_feed *ranking_feed_new(void)

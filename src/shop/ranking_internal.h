@@ -34,6 +34,7 @@ struct ranking_feed {
     _Atomic uint64_t answers[RANKING_ORIGIN_N], last_good, copies, boards_written, backup_failures;
     _Atomic int64_t backup_at_ms;
     _Atomic bool backup_fault, backup_cut; /* no more time: what is left is for the next start */
+    _Atomic bool suspect;
 };
 
 struct ranking_feed *ranking_feed_new(void) MUST_CHECK;
@@ -47,6 +48,8 @@ enum { RANKING_DAYS_HELD = 62 };
 enum err ranking_feed_copy(struct shop *shop) MUST_CHECK;
 /* Has the primary lost something, or does it hold too little? Then it is to be copied. */
 bool ranking_feed_wants_copy(const struct shop *shop);
+/* The ledger may have lost what was copied from it: it is copied again. Any thread. */
+void ranking_feed_suspect(struct shop *shop);
 /* What a commit changed, on the ledger's thread. */
 void ranking_feed_committed(struct shop *shop, const struct ledger_changes *changes);
 

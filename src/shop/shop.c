@@ -18,7 +18,13 @@ enum err shop_init(struct shop *shop, const struct config *config, struct ledger
     shop->turns = shop_turns_new();
     shop->changes = mem_alloc(sizeof *shop->changes);
     shop->ranking_feed = ranking_feed_new();
-    if (!shop->catalog || !shop->turns || !shop->changes || !shop->ranking_feed) {
+    bool shared = ledger && ledger_is_shared(ledger);
+    if (shared) {
+        shop->servers = servers_new(shop, !gate_is_shared(gate));
+        shop->traffic = traffic_new();
+    }
+    if (!shop->catalog || !shop->turns || !shop->changes || !shop->ranking_feed ||
+        (shared && (!shop->servers || !shop->traffic))) {
         shop_fini(shop);
         return ERR_NOMEM;
     }
@@ -28,6 +34,8 @@ enum err shop_init(struct shop *shop, const struct config *config, struct ledger
 
 void shop_fini(struct shop *shop)
 {
+    shop->servers = servers_free(shop->servers);
+    shop->traffic = traffic_free(shop->traffic);
     shop->catalog = catalog_free(shop->catalog);
     shop->turns = shop_turns_free(shop->turns);
     if (shop->ledger)
@@ -62,6 +70,20 @@ static enum err gate_open(struct shop *shop, int64_t coupon_id, int64_t *holders
     return catalog_put(shop->catalog, &coupon);
 }
 
+/* Gates that other servers may be using. What is not open there the keeper opens. */
+static enum err gates_adopt(struct shop *shop)
+{
+    const struct catalog_list *all = catalog_list(shop->catalog);
+
+    for (size_t i = 0; i < all->count; i++) {
+        const struct coupon *coupon = all->items[i];
+        TRY(gate_adopt(shop->gate, coupon->coupon_id, coupon->epoch, &coupon->settings));
+        if (coupon->closing)
+            gate_close(shop->gate, coupon->coupon_id);
+    }
+    return ERR_OK;
+}
+
 enum err shop_open(struct shop *shop, bool (*needs_gate)(void *context, int64_t coupon_id),
                    void *context, int64_t *ret_holders)
 {
@@ -71,7 +93,11 @@ enum err shop_open(struct shop *shop, bool (*needs_gate)(void *context, int64_t 
     /* Nothing is sold or refused for want of a ranking: the first loop copies it again. */
     if (shop->ranking && ranking_feed_copy(shop) != ERR_OK)
         LOG(LOG_WARN, "ranking not copied at start");
+    if (shop->servers)
+        TRY(servers_enter(shop->servers));
     TRY(ledger_scan_coupons(shop->ledger, catalog_add, shop));
+    if (gate_is_shared(shop->gate))
+        return gates_adopt(shop);
     /* Opening replaces coupons, and so lists, which do not live for ever: take the list anew. */
     for (size_t i = 0; i < catalog_list(shop->catalog)->count; i++) {
         const struct coupon *coupon = catalog_list(shop->catalog)->items[i];
@@ -99,13 +125,15 @@ static enum err start_jobs(struct shop_loop *loop)
     TRY(forget_start(loop));
     TRY(settler_start(&loop->settler, loop));
     TRY(ranking_jobs_start(&loop->ranking_jobs, loop));
+    if (loop->shop->servers)
+        TRY(servers_start(loop->shop->servers, loop));
     return invariants_start(&loop->invariants, loop->shop, loop->loop);
 }
 
 static void stop_jobs(struct shop_loop *loop)
 {
     loop_timer_stop(&loop->sweep);
-    loop_timer_stop(&loop->keep);
+    loop_timer_stop(&loop->keeper.timer);
     loop_timer_stop(&loop->forget.timer);
     settler_stop(&loop->settler);
     invariants_stop(&loop->invariants);
@@ -146,12 +174,20 @@ void shop_loop_drain(struct shop_loop *loop)
     ranking_jobs_drain(&loop->ranking_jobs);
 }
 
+/* The first loop gives the lease back, when nothing else is left to do. */
+static bool has_left(const struct shop_loop *loop)
+{
+    struct servers *servers = loop->shop->servers;
+
+    return !servers || servers->loop != loop || !loop->draining || servers_are_idle(servers);
+}
+
 bool shop_loop_is_idle(const struct shop_loop *loop)
 {
-    return loop->placements == 0 && !loop->sweeping && !loop->keeper_busy &&
+    return loop->placements == 0 && !loop->sweeping && loop->keeper.busy == 0 &&
            !loop->invariants.busy && !loop->forget.busy && list_empty(&loop->lookups) &&
            list_empty(&loop->payments) && settler_is_idle(&loop->settler) &&
-           ranking_jobs_are_idle(&loop->ranking_jobs) && loop->desk.reads == 0;
+           ranking_jobs_are_idle(&loop->ranking_jobs) && loop->desk.reads == 0 && has_left(loop);
 }
 
 void shop_loop_fini(struct shop_loop *loop)

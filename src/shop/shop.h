@@ -15,9 +15,11 @@
 #include "metrics/metrics.h"
 #include "shop/catalog.h"
 #include "shop/changes.h"
+#include "shop/servers.h"
 #include "shop/shop_orders.h"
 #include "shop/shop_products.h"
 #include "shop/shop_ranking.h"
+#include "shop/traffic.h"
 
 enum { SHOP_GATEWAY_KEY_END_BYTES = 10 };
 
@@ -29,7 +31,9 @@ struct shop {
     struct ranking *ranking; /* NULL: there is none, what is sold is read from the backup */
     struct ranking_feed *ranking_feed;
     struct catalog *catalog;
-    struct shop_turns *turns; /* administration goes one change at a time */
+    struct shop_turns *turns; /* administration: one change of a coupon at a time */
+    struct servers *servers;  /* NULL: this is the only one, the ledger is not shared */
+    struct traffic *traffic;  /* with `servers` */
     struct changes *changes;  /* what answers that are kept depend on */
     struct ledger_watch watch;
     /* Looked at every ten seconds by the first loop (invariants.c); anything but 0 is an alarm. */
@@ -114,7 +118,8 @@ struct coupon_take {
     struct ledger_read read;
     struct loop_task task;
     uint64_t deadline_ms;
-    bool gate_closed;
+    struct servers_refresh refresh;
+    bool gate_closed, refreshed;
 };
 void coupon_take(struct shop_loop *loop, struct coupon_take *take);
 
@@ -160,10 +165,11 @@ struct user_get {
 };
 void user_get(struct shop_loop *loop, struct user_get *get);
 
-/* ---- administration: one at a time, over all loops, first come first served ---- */
+/* ---- administration: one change of a coupon at a time, first come first served ---- */
 
 struct turn {
     struct list node;
+    int64_t coupon_id; /* 0: a new one, of no id yet */
     struct loop *loop;
     struct loop_task task; /* run on `loop` when it is one's turn */
 };
@@ -179,6 +185,7 @@ struct coupon_create {
     struct shop_loop *loop;
     struct turn turn;
     struct shop_command command;
+    struct loop_work work;
 };
 void coupon_create(struct shop_loop *loop, struct coupon_create *create);
 
@@ -186,6 +193,7 @@ struct coupon_patch {
     void (*done)(struct coupon_patch *patch);
     int64_t coupon_id;
     struct coupon_change change;
+    bool rebuild; /* the gate begins a new life in any case */
 
     enum err err; /* OK, NOT_FOUND, UNAVAILABLE (could not drain, store away), OVERLOADED, NOMEM */
     enum coupon_change_outcome outcome;
@@ -196,14 +204,27 @@ struct coupon_patch {
     struct shop_loop *loop;
     struct turn turn;
     struct shop_command command;
-    struct loop_timer timer;
-    struct loop_work work;
-    uint64_t give_up_ms;
-    bool rebuild, closed;
+    struct handover *handover; /* owned */
+    struct gate_refresh push;
 };
 void coupon_patch(struct shop_loop *loop, struct coupon_patch *patch);
 
 /* ---- a loop's part of the shop; private, but for loop, ledger, gate, metrics, placements ---- */
+
+/* gate_keeper.c: opens gates that are closed and should not be, some at once. */
+enum { KEEPER_JOBS_MAX = 16, KEEPER_SEEN_MAX = 64 };
+struct keeper {
+    struct loop_timer timer;
+    size_t busy;
+    struct keeper_job {
+        bool busy;
+        struct coupon_patch patch;
+    } jobs[KEEPER_JOBS_MAX];
+    struct keeper_seen {
+        int64_t coupon_id;
+        uint64_t since_ms, last_ms;
+    } seen[KEEPER_SEEN_MAX];
+};
 
 struct invariants {
     struct shop *shop;
@@ -232,11 +253,11 @@ struct shop_loop {
     struct list lookups; /* users being looked up, see users_known.c */
     struct list waiting; /* issues waiting for their row, the earliest deadline first */
     struct loop_timer deadline;
-    struct list spare;             /* placements to be used again */
-    size_t placements;             /* in use: entries to be stored by this loop */
-    struct loop_timer sweep, keep; /* of the first loop only */
-    struct coupon_patch keeper;
-    bool keeper_busy, sweeping;
+    struct list spare;       /* placements to be used again */
+    size_t placements;       /* in use: entries to be stored by this loop */
+    struct loop_timer sweep; /* of the first loop only, as what follows */
+    struct keeper keeper;
+    bool sweeping;
     struct sweeper *sweeper;
     struct invariants invariants;
     struct forget forget;

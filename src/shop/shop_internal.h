@@ -18,14 +18,20 @@ struct placement {
     struct coupon_take *take; /* NULL: nobody waits (any longer) */
     struct gate_ask ask;
     struct gate_move move;
+    struct traffic_coupon *traffic; /* NULL: this is the only server */
+    struct loop_timer again;
     struct ledger_command command;
     bool room; /* a place in the ledger's queue is taken and not used */
 };
 /* Takes room in the ledger's queue, too. ERR_OVERLOADED, ERR_NOMEM. */
-enum err placement_new(struct shop_loop *loop, struct placement **ret_placement) MUST_CHECK;
+enum err placement_new(struct shop_loop *loop, int64_t coupon_id,
+                       struct placement **ret_placement) MUST_CHECK;
 void placement_free(struct placement *placement);
 /* Submits ask.(coupon_id, user_id, slot, token) to be stored and sees it through. */
 void placement_store(struct placement *placement, bool unawaited);
+/* The place is of an older epoch and was not stored: today's gate finds one for its user, the same
+ * if it can. Without room or memory the entry is lost with its epoch, with an alarm. */
+void placement_offer(struct shop_loop *loop, const struct gate_entry *entry);
 /* coupon_take.c: what the caller is told once the place is settled. */
 void coupon_take_stored(struct coupon_take *take, const struct ledger_place *place);
 void coupon_take_end(struct coupon_take *take, enum coupon_take_outcome outcome);
@@ -33,8 +39,10 @@ void coupon_take_end(struct coupon_take *take, enum coupon_take_outcome outcome)
 enum err sweeper_start(struct shop_loop *loop) MUST_CHECK;
 void sweeper_fini(struct shop_loop *loop); /* not sweeping */
 
-/* coupon_admin.c: opens the gates that are closed and should not be. */
+/* gate_keeper.c: opens the gates that are closed and should not be. */
 enum err keeper_start(struct shop_loop *loop) MUST_CHECK;
+/* What it does by itself so often, now. */
+void keeper_look(struct shop_loop *loop);
 
 /* payment_attempt.c: what of an attempt is asked of the gateway, and what its answer says to the
  * ledger. */
@@ -63,8 +71,8 @@ void invariants_stop(struct invariants *self);
 enum err coupon_rebuild(struct shop *shop, int64_t coupon_id, struct coupon *ret_coupon,
                         int64_t *ret_holders) MUST_CHECK;
 
-/* turns.c: one change at a time, over all loops, first come first served. */
+/* turns.c: one change of a coupon at a time, over all loops, first come first served. */
 struct shop_turns *shop_turns_new(void) MUST_CHECK;
 struct shop_turns *shop_turns_free(struct shop_turns *turns);
 void shop_turn_take(struct shop_turns *turns, struct turn *turn);
-void shop_turn_end(struct shop_turns *turns);
+void shop_turn_end(struct shop_turns *turns, struct turn *turn);

@@ -6,8 +6,7 @@
 
 struct shop_turns {
     pthread_mutex_t lock;
-    struct list waiting;
-    struct turn *current;
+    struct list turns; /* running ones and those that wait, first come first served */
 };
 
 struct shop_turns *shop_turns_new(void)
@@ -16,7 +15,7 @@ struct shop_turns *shop_turns_new(void)
 
     if (turns) {
         pthread_mutex_init(&turns->lock, NULL);
-        list_init(&turns->waiting);
+        list_init(&turns->turns);
     }
     return turns;
 }
@@ -28,29 +27,31 @@ struct shop_turns *shop_turns_free(struct shop_turns *turns)
     return mem_free(turns);
 }
 
+static struct turn *first_of(struct shop_turns *turns, int64_t coupon_id)
+{
+    struct turn *turn;
+
+    LIST_FOREACH (turn, &turns->turns, struct turn, node)
+        if (turn->coupon_id == coupon_id)
+            return turn;
+    return NULL;
+}
+
 void shop_turn_take(struct shop_turns *turns, struct turn *turn)
 {
     pthread_mutex_lock(&turns->lock);
-    bool now = !turns->current;
-    if (now)
-        turns->current = turn;
-    else
-        list_append(&turns->waiting, &turn->node);
+    bool now = !first_of(turns, turn->coupon_id);
+    list_append(&turns->turns, &turn->node);
     pthread_mutex_unlock(&turns->lock);
     if (now)
         loop_post(turn->loop, &turn->task);
 }
 
-void shop_turn_end(struct shop_turns *turns)
+void shop_turn_end(struct shop_turns *turns, struct turn *turn)
 {
-    struct turn *next = NULL;
-
     pthread_mutex_lock(&turns->lock);
-    if (!list_empty(&turns->waiting)) {
-        next = CONTAINER_OF(turns->waiting.next, struct turn, node);
-        list_remove(&next->node);
-    }
-    turns->current = next;
+    list_remove(&turn->node);
+    struct turn *next = first_of(turns, turn->coupon_id);
     pthread_mutex_unlock(&turns->lock);
     if (next)
         loop_send(next->loop, &next->task);
