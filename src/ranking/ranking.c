@@ -44,6 +44,19 @@ const char *ranking_source(const struct ranking *ranking)
     return ranking->backend->source;
 }
 
+enum err ranking_read_prepare(struct ranking_read *read)
+{
+    int64_t entries = read->op == RANKING_READ_PAGE ? read->limit : 2 * read->around + 1;
+
+    read->outcome = RANKING_UNREADABLE;
+    read->entry_count = 0;
+    read->product = (struct ranking_entry){ -1, { .product_id = read->product_id } };
+    read->version = 0;
+    read->as_of_ms = 0;
+    read->entries = arena_alloc(read->arena, (size_t)entries * sizeof *read->entries);
+    return read->entries ? ERR_OK : ERR_NOMEM;
+}
+
 void ranking_read(struct ranking_client *client, struct ranking_read *read)
 {
     if (read->op == RANKING_READ_PAGE)

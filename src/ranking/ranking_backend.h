@@ -24,3 +24,6 @@ struct ranking {
 struct ranking_client {
     struct ranking *ranking;
 };
+
+/* What every read begins with: unreadable until shown otherwise, and room for its entries. */
+enum err ranking_read_prepare(struct ranking_read *read) MUST_CHECK;

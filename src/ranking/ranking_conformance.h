@@ -9,6 +9,7 @@ struct ranking_host {
     void (*close)(struct ranking *ranking);
     struct loop *(*loop)(void);
     void (*settle)(void); /* returns when what was put can be read */
+    unsigned slow;        /* so much shorter runs; 0: 1 */
     void (*turn)(void);   /* handles what has arrived; if nothing has, waits a little for it */
 };
 

@@ -247,7 +247,7 @@ static void run(uint64_t seed)
     for (size_t i = 0; i < PRODUCTS; i++)
         categories[i] = category_names[0];
     conf_copy(from_day);
-    for (size_t i = 0; i < STEPS; i++)
+    for (size_t i = 0; i < STEPS / MAX(world.host->slow, 1U); i++)
         step();
 }
 

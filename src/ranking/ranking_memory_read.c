@@ -113,19 +113,6 @@ static bool answer_now(struct memory_ranking *memory, struct ranking_read *read)
     return false;
 }
 
-static enum err read_prepare(struct ranking_read *read)
-{
-    int64_t entries = read->op == RANKING_READ_PAGE ? read->limit : 2 * read->around + 1;
-
-    read->outcome = RANKING_UNREADABLE;
-    read->entry_count = 0;
-    read->product = (struct ranking_entry){ -1, { .product_id = read->product_id } };
-    read->version = 0;
-    read->as_of_ms = 0;
-    read->entries = arena_alloc(read->arena, (size_t)entries * sizeof *read->entries);
-    return read->entries ? ERR_OK : ERR_NOMEM;
-}
-
 void memory_read(struct ranking_client *base, struct ranking_read *read)
 {
     struct memory_client *client = CONTAINER_OF(base, struct memory_client, base);
@@ -134,7 +121,7 @@ void memory_read(struct ranking_client *base, struct ranking_read *read)
     read->client = base;
     read->task.run = read_done;
     client->in_flight++;
-    read->err = read_prepare(read);
+    read->err = ranking_read_prepare(read);
     bool answered = true;
     if (read->err == ERR_OK) {
         memory_lock(memory);
