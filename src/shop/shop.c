@@ -117,6 +117,25 @@ int64_t coupon_remaining(struct shop *shop, const struct coupon *coupon)
 
 /* ---- loops ---- */
 
+static enum err start_relays(struct shop_loop *loop)
+{
+    struct shop *shop = loop->shop;
+
+    for (int i = 0; i < LEDGER_CONSUMER_N; i++)
+        if (shop->consumers[i].on)
+            TRY(events_relay_new(loop, (enum ledger_consumer)i, &shop->consumers[i],
+                                 &shop->events_stats[i], &loop->relays[i]));
+    return ERR_OK;
+}
+
+static bool relays_are_idle(const struct shop_loop *loop)
+{
+    for (int i = 0; i < LEDGER_CONSUMER_N; i++)
+        if (!events_relay_is_idle(loop->relays[i]))
+            return false;
+    return true;
+}
+
 /* What one loop does for all. */
 static enum err start_jobs(struct shop_loop *loop)
 {
@@ -127,6 +146,7 @@ static enum err start_jobs(struct shop_loop *loop)
     TRY(ranking_jobs_start(&loop->ranking_jobs, loop));
     if (loop->shop->servers)
         TRY(servers_start(loop->shop->servers, loop));
+    TRY(start_relays(loop));
     return invariants_start(&loop->invariants, loop->shop, loop->loop);
 }
 
@@ -172,6 +192,8 @@ void shop_loop_drain(struct shop_loop *loop)
     payments_hurry(loop);
     stop_jobs(loop);
     ranking_jobs_drain(&loop->ranking_jobs);
+    for (int i = 0; i < LEDGER_CONSUMER_N; i++)
+        events_relay_drain(loop->relays[i]);
 }
 
 /* The first loop gives the lease back, when nothing else is left to do. */
@@ -187,7 +209,8 @@ bool shop_loop_is_idle(const struct shop_loop *loop)
     return loop->placements == 0 && !loop->sweeping && loop->keeper.busy == 0 &&
            !loop->invariants.busy && !loop->forget.busy && list_empty(&loop->lookups) &&
            list_empty(&loop->payments) && settler_is_idle(&loop->settler) &&
-           ranking_jobs_are_idle(&loop->ranking_jobs) && loop->desk.reads == 0 && has_left(loop);
+           ranking_jobs_are_idle(&loop->ranking_jobs) && relays_are_idle(loop) &&
+           loop->desk.reads == 0 && has_left(loop);
 }
 
 void shop_loop_fini(struct shop_loop *loop)
@@ -195,6 +218,8 @@ void shop_loop_fini(struct shop_loop *loop)
     ASSERT(!loop->gate || shop_loop_is_idle(loop));
     stop_jobs(loop);
     loop_timer_stop(&loop->deadline);
+    for (int i = 0; i < LEDGER_CONSUMER_N; i++)
+        loop->relays[i] = events_relay_free(loop->relays[i]);
     while (!list_empty(&loop->spare)) {
         struct placement *placement = CONTAINER_OF(loop->spare.next, struct placement, node);
         list_remove(&placement->node);

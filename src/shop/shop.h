@@ -15,6 +15,7 @@
 #include "metrics/metrics.h"
 #include "shop/catalog.h"
 #include "shop/changes.h"
+#include "shop/events.h"
 #include "shop/servers.h"
 #include "shop/shop_orders.h"
 #include "shop/shop_products.h"
@@ -43,6 +44,11 @@ struct shop {
     char gateway_key_end[SHOP_GATEWAY_KEY_END_BYTES];
     /* Answers to what the settler settles; set before the loops run. */
     unsigned (*render_settled)(const struct ledger_command *command, struct buf *answer);
+    /* Who is told of events, and how these look: set before the loops are made. */
+    struct events_consumer consumers[LEDGER_CONSUMER_N];
+    void (*render_event)(const struct ledger_event *event, const char *id, const char *key,
+                         struct buf *out);
+    struct events_stats events_stats[LEDGER_CONSUMER_N];
     /* As the settler saw them last; when the oldest was opened, 0: none is open. */
     _Atomic int64_t attempts_open, attempts_oldest_ms;
 };
@@ -238,7 +244,7 @@ struct forget {
     struct shop_loop *loop;
     struct loop_timer timer;
     struct shop_command command;
-    bool busy;
+    bool busy, of_events;
 };
 
 struct shop_loop {
@@ -265,6 +271,7 @@ struct shop_loop {
     struct settler settler;
     struct ranking_jobs ranking_jobs;
     struct ranking_desk desk;
+    struct events_relay *relays[LEDGER_CONSUMER_N]; /* of the first loop; NULL: not on */
     bool draining;
 };
 

@@ -29,6 +29,9 @@ static char dir[64];
 static struct config config;
 static struct ledger_sqlite_options ledger_options;
 static struct gateway *used_gateway; /* set before the shop begins; may be NULL */
+static struct events_consumer used_consumers[LEDGER_CONSUMER_N];
+static void (*used_render_event)(const struct ledger_event *event, const char *id, const char *key,
+                                 struct buf *out);
 static unsigned (*used_render)(const struct ledger_command *command, struct buf *answer);
 static struct shop shop;
 static struct shop_loop here;
@@ -105,6 +108,8 @@ static inline void shop_start(void)
     assert_ok(gate_memory_open(&gate_options, &report, &gate));
     assert_ok(shop_init(&shop, &config, ledger, gate, used_gateway, NULL));
     shop.render_settled = used_render;
+    shop.render_event = used_render_event;
+    memcpy(shop.consumers, used_consumers, sizeof shop.consumers);
     assert_ok(shop_open(&shop, needs_no_gate, NULL, &holders));
     loop = loop_new();
     watch.run = look;
@@ -168,6 +173,9 @@ static inline void shop_begin(int64_t users, int64_t quantity)
     ledger_options = (struct ledger_sqlite_options){ .queue_max = 65536,
                                                      .batch_max = 1024,
                                                      .queue_age_max_ms = WAIT_MAX_MS,
+                                                     .consumers = used_consumers[LEDGER_WEBHOOK].on
+                                                                      ? 1u << LEDGER_WEBHOOK
+                                                                      : 0,
                                                      .on_uncertain = uncertain };
     waited_in_vain = false;
     strcpy(dir, "/tmp/doorbuster-test-XXXXXX");
