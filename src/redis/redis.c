@@ -31,12 +31,15 @@ static void count_end(struct redis *redis, enum err e)
         loop_post(redis->loop, TAKE(redis->idle));
 }
 
-void redis_call_end(struct redis_call *call, enum err e, const redisReply *reply)
+bool redis_call_end(struct redis_call *call, enum err e, const redisReply *reply)
 {
+    bool keeps = call->keeps_reply;
+
     call->err = e;
     call->reply = reply;
     count_end(call->redis, e);
     call->done(call);
+    return keeps;
 }
 
 static void end_failed(struct loop_task *task)
@@ -122,9 +125,19 @@ void redis_call_wake(struct redis *redis, struct redis_node *node)
 
 static struct redis_node *pick(struct redis *redis, const struct redis_call *call)
 {
+    if (call->pinned)
+        return call->pinned;
     if (redis->cluster)
         return redis_cluster_pick(redis->cluster, call->key);
     return CONTAINER_OF(redis->nodes.next, struct redis_node, node);
+}
+
+size_t redis_primaries(struct redis *redis, struct redis_node **nodes, size_t max)
+{
+    if (redis->cluster)
+        return redis_cluster_primaries(redis->cluster, nodes, max);
+    nodes[0] = CONTAINER_OF(redis->nodes.next, struct redis_node, node);
+    return 1;
 }
 
 void redis_call_route(struct redis_call *call)
@@ -135,6 +148,7 @@ void redis_call_route(struct redis_call *call)
         redis_call_fail(call, ERR_UNAVAILABLE);
         return;
     }
+    call->asking = false;
     struct redis_node *node = pick(redis, call);
     if (node)
         redis_node_start(node, call);
@@ -203,6 +217,8 @@ struct redis_stats redis_stats(struct redis *redis)
     struct redis_stats stats = redis->stats;
     stats.breaker = nothing;
     LIST_FOREACH (node, &redis->nodes, struct redis_node, node) {
+        if (node->unused)
+            continue;
         /* The latest time that it knows: this may be another thread than the loop's. */
         struct breaker_status one = breaker_status(&node->breaker, node->breaker.now_ms);
         add_breaker(&stats.breaker, &one);
@@ -254,14 +270,17 @@ static bool start(struct redis *redis)
 {
     const struct redis_target *target = redis->target;
 
-    if (target->topology == REDIS_CLUSTER)
-        return (redis->cluster = redis_cluster_new(redis)) != NULL;
+    if (target->topology == REDIS_CLUSTER) {
+        redis->cluster = redis_cluster_new(redis);
+        if (redis->cluster)
+            redis_cluster_refresh(redis->cluster);
+        return redis->cluster != NULL;
+    }
     if (target->topology == REDIS_SENTINEL && !(redis->sentinels = redis_sentinels_new(redis)))
         return false;
     struct redis_node *node = redis_node_new(redis, &target->place[0]);
     if (!node)
         return false;
-    node->hopeful = true;
     redis_node_connect(node);
     return true;
 }
@@ -291,9 +310,9 @@ struct redis *redis_free(struct redis *redis)
     ASSERT(redis->stats.in_flight == 0 && list_empty(&redis->waiting));
     loop_timer_stop(&redis->wake);
     redis->sentinels = redis_sentinels_free(redis->sentinels);
-    redis->cluster = redis_cluster_free(redis->cluster);
     while (!list_empty(&redis->nodes))
         redis_node_free(CONTAINER_OF(redis->nodes.next, struct redis_node, node));
+    redis->cluster = redis_cluster_free(redis->cluster);
     pthread_mutex_destroy(&redis->lock);
     return mem_free(redis);
 }

@@ -50,7 +50,7 @@ struct redis_target {
     uint32_t database;
 };
 
-enum { REDIS_WHY_BYTES = 256 };
+enum { REDIS_WHY_BYTES = 512 };
 
 /* ERR_INVALID with a sentence in `ret_why`. */
 enum err redis_target_parse(struct redis_target *target, const char *url,
@@ -66,6 +66,9 @@ struct redis_options {
     struct metrics_slot *metrics;         /* of the loop's thread; or NULL */
     enum metrics_breaker metrics_breaker; /* whose calls these are, with `metrics` */
     uint64_t seed;                        /* of jitter */
+    /* Calls wait for a connection until their deadline, and there is no breaker: for those who have
+     * nothing else to do. As redis_sync_open() has it. */
+    bool patient;
 };
 
 /* ---- on a loop ---- */
@@ -112,7 +115,9 @@ struct redis_call {
     uint64_t number, end_offset, wake_ms, started_ns;
     struct breaker_permit permit;
     uint8_t tries, redirects;
-    bool asking;
+    bool asking, keeps_reply;
+    struct redis_node *pinned;
+    void (*internal)(struct redis_call *call, const redisReply *reply); /* NULL: failed */
 };
 
 void redis_call(struct redis *redis, struct redis_call *call);
@@ -139,8 +144,9 @@ struct redis_command {
 };
 
 /*
- * Connects; ERR_UNAVAILABLE, ERR_NOMEM. A client of one thread at a time. `timeout_ms` is of each
- * call, of all of a pipeline's commands together.
+ * A client of one thread at a time, which blocks until it is connected, or else the time-out.
+ * `timeout_ms` is of each call, of all of a pipeline's commands together. ERR_UNAVAILABLE,
+ * ERR_NOMEM.
  */
 enum err redis_sync_open(const struct redis_options *options, uint32_t timeout_ms,
                          struct redis_sync **ret_redis) MUST_CHECK;

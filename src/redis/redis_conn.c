@@ -187,21 +187,22 @@ static void greet_on(struct redis_conn *conn, const redisReply *reply)
     }
 }
 
-static void take_reply(struct redis_conn *conn, const redisReply *reply)
+/* Answers whether somebody has taken the reply over. */
+static bool take_reply(struct redis_conn *conn, redisReply *reply)
 {
     if (conn->state == CONN_GREETING) {
         greet_on(conn, reply);
-        return;
+        return false;
     }
     if (conn->head == conn->tail) {
         lose(conn, "an answer that was not asked for");
-        return;
+        return false;
     }
     struct redis_call *call = conn->ring[conn->head++ & (conn->size - 1)];
     if (!call)
-        return;
+        return false;
     call->conn = NULL;
-    conn->options.use->replied(call, reply);
+    return conn->options.use->replied(call, reply);
 }
 
 static void take_replies(struct redis_conn *conn)
@@ -214,8 +215,8 @@ static void take_replies(struct redis_conn *conn)
         }
         if (!reply)
             return;
-        take_reply(conn, reply);
-        freeReplyObject(reply);
+        if (!take_reply(conn, reply))
+            freeReplyObject(reply);
     }
 }
 

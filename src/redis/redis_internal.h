@@ -16,7 +16,8 @@ struct redis_conn_use {
      * been failed before. `why` is a static text or as long as the call. */
     void (*lost)(void *owner, const char *why);
     /* Both from the loop, never from inside redis_conn_send(). */
-    void (*replied)(struct redis_call *call, const redisReply *reply);
+    /* Answers whether the reply has been taken over. */
+    bool (*replied)(struct redis_call *call, redisReply *reply);
     void (*failed)(struct redis_call *call, enum err e);
 };
 
@@ -95,6 +96,7 @@ struct redis_node {
     struct loop_timer retry, probe;
     struct redis_call ping;
     bool pinging;
+    bool unused; /* of a cluster, and not in its map; under the client's lock */
     uint64_t ready_at_ms, refused_at_ms;
     struct breaker breaker; /* under the client's lock */
     char why[64];           /* it failed last, so that the same is logged once */
@@ -141,11 +143,14 @@ void redis_call_wait(struct redis_call *call, struct redis_node *at, uint64_t wa
 /* Those that wait for `node` (NULL: for a map) are routed again. */
 void redis_call_wake(struct redis *redis, struct redis_node *node);
 void redis_call_route(struct redis_call *call);
-/* From the loop, at once. */
-void redis_call_end(struct redis_call *call, enum err e, const redisReply *reply);
+/* From the loop, at once. Answers whether the call has taken over the reply. */
+bool redis_call_end(struct redis_call *call, enum err e, const redisReply *reply);
 /* Later in this turn, without a reply. */
 void redis_call_fail(struct redis_call *call, enum err e);
 extern const struct redis_conn_use redis_node_conn_use;
+
+/* Primaries that there are to the best of its knowledge, up to `max`. */
+size_t redis_primaries(struct redis *redis, struct redis_node **nodes, size_t max);
 
 /* ---- sentinels: redis_sentinel.c ---- */
 
@@ -164,4 +169,13 @@ struct redis_node *redis_cluster_pick(struct redis_cluster *cluster, struct str 
 bool redis_cluster_redirect(struct redis_cluster *cluster, struct redis_call *call,
                             enum redis_error error, struct str text);
 void redis_cluster_refresh(struct redis_cluster *cluster); /* in the background, once */
+/* Primaries of the map; waits for nothing. */
+size_t redis_cluster_primaries(struct redis_cluster *cluster, struct redis_node **nodes,
+                               size_t max);
 void redis_cluster_node_changed(struct redis_cluster *cluster, struct redis_node *node);
+
+/* ---- for what blocks: redis_sync.c ---- */
+
+enum err redis_sync_call_at(struct redis_sync *sync, const struct redis_command *command,
+                            struct redis_node *at, redisReply **ret_reply) MUST_CHECK;
+size_t redis_sync_primaries(struct redis_sync *sync, struct redis_node **nodes, size_t max);

@@ -88,7 +88,7 @@ static void force_open(struct redis_node *node)
 
     pthread_mutex_lock(&redis->lock);
     enum breaker_state before = node->breaker.state;
-    if (before == BREAKER_CLOSED || before == BREAKER_HALF_OPEN)
+    if (before == BREAKER_CLOSED || before == BREAKER_HALF_OPEN) /* else it is so by hand */
         breaker_set(&node->breaker, BREAKER_OPEN, now_of(node));
     enum breaker_state after = node->breaker.state;
     pthread_mutex_unlock(&redis->lock);
@@ -118,6 +118,16 @@ static bool is_open(struct redis_node *node)
     return open;
 }
 
+/* NULL: it was lost, which others tell. */
+static void on_pong(struct redis_call *call, const redisReply *reply)
+{
+    struct redis_node *node = call->at;
+
+    node->pinging = false;
+    if (reply && reply->type != REDIS_REPLY_ERROR)
+        let_try(node);
+}
+
 static void on_probe(struct loop_timer *timer)
 {
     static const char *const words[] = { "PING" };
@@ -130,7 +140,8 @@ static void on_probe(struct loop_timer *timer)
                                           .argv = words,
                                           .deadline_ms = now_of(node) + PROBE_EVERY_MS,
                                           .redis = node->redis,
-                                          .at = node };
+                                          .at = node,
+                                          .internal = on_pong };
         node->pinging = redis_conn_send(node->conn, &node->ping) == ERR_OK;
     }
     probe_later(node);
@@ -149,7 +160,7 @@ static void fail_attempt(struct redis_node *node, const char *why)
     pause = pause / 2 + redis_random(redis, pause / 2 + 1);
     node->failures++;
     node->state = REDIS_NODE_PAUSING;
-    node->hopeful = false;
+    node->hopeful = redis->options.patient;
     if (strncmp(node->why, why, sizeof node->why - 1) != 0) {
         LOG(LOG_WARN, "Redis is not there", LOG_CSTR("host", node->place.host),
             LOG_INT("port", node->place.port), LOG_CSTR("why", why));
@@ -157,7 +168,8 @@ static void fail_attempt(struct redis_node *node, const char *why)
     }
     force_open(node);
     err_ignore(loop_timer_start(redis->loop, &node->retry, pause), "the next call tries again");
-    redis_call_wake(redis, node);
+    if (!node->hopeful)
+        redis_call_wake(redis, node);
     if (redis->cluster)
         redis_cluster_node_changed(redis->cluster, node);
 }
@@ -218,6 +230,8 @@ void redis_node_connect(struct redis_node *node)
     if (node->state != REDIS_NODE_IDLE && node->state != REDIS_NODE_PAUSING)
         return;
     loop_timer_stop(&node->retry);
+    if (node->state == REDIS_NODE_IDLE) /* nothing is known against it */
+        node->hopeful = true;
     node->state = REDIS_NODE_LOCATING;
     if (node->redis->sentinels) {
         redis_sentinels_locate(node->redis->sentinels, node);
@@ -234,6 +248,8 @@ static void on_retry(struct loop_timer *timer)
     if (node->resolve) {
         redis_resolve_cancel(TAKE(node->resolve));
         fail_attempt(node, "its name was not found in time");
+    } else if (node->unused) { /* until somebody asks for it */
+        node->state = REDIS_NODE_IDLE;
     } else {
         redis_node_connect(node);
     }
@@ -252,9 +268,9 @@ static void on_ready(void *owner)
     node->hopeful = false;
     node->ready_at_ms = now_of(node);
     let_try(node);
-    redis_call_wake(node->redis, node);
     if (node->redis->cluster)
         redis_cluster_node_changed(node->redis->cluster, node);
+    redis_call_wake(node->redis, node);
 }
 
 static void reconnect(struct redis_node *node, const char *why, bool at_once)
@@ -270,7 +286,6 @@ static void reconnect(struct redis_node *node, const char *why, bool at_once)
         return;
     }
     node->state = REDIS_NODE_IDLE;
-    node->hopeful = true;
     redis_node_connect(node);
 }
 
@@ -310,12 +325,8 @@ static void send_call(struct redis_node *node, struct redis_call *call)
 void redis_node_start(struct redis_node *node, struct redis_call *call)
 {
     call->at = node;
-    if (node->state == REDIS_NODE_IDLE) {
-        node->hopeful = true;
+    if (node->state == REDIS_NODE_IDLE || (node->state == REDIS_NODE_PAUSING && !node->retry.impl))
         redis_node_connect(node);
-    } else if (node->state == REDIS_NODE_PAUSING && !node->retry.impl) {
-        redis_node_connect(node);
-    }
     if (node->state != REDIS_NODE_READY && node->hopeful) {
         redis_call_wait(call, node, call->deadline_ms);
     } else if (!ask_breaker(node, call)) {
@@ -355,7 +366,9 @@ static void redirect(struct redis_call *call, enum redis_error error, const redi
     redis_node_told(call, false);
     if (redis->cluster && redis_cluster_redirect(redis->cluster, call, error, redis_text(reply)))
         return;
-    LOG(LOG_ERROR, "Redis sends the call elsewhere: is it a cluster (redis+cluster://)?",
+    LOG(LOG_ERROR,
+        redis->cluster ? "nodes of the cluster send a call to and fro"
+                       : "Redis is a cluster: its URL must be redis+cluster://",
         LOG_STR("reply", redis_text(reply)));
     redis_call_fail(call, ERR_UNAVAILABLE);
 }
@@ -373,51 +386,55 @@ static void refuse(struct redis_call *call, const redisReply *reply)
     redis_call_fail(call, ERR_UNAVAILABLE);
 }
 
-static void on_replied(struct redis_call *call, const redisReply *reply)
+static void on_refused(struct redis_call *call, enum redis_error error, const redisReply *reply)
 {
     struct redis_node *node = call->at;
-    enum redis_error error = redis_error_of(reply);
 
-    if (call == &node->ping) {
-        node->pinging = false;
-        if (reply->type != REDIS_REPLY_ERROR)
-            let_try(node);
-        return;
-    }
-    switch (error) {
-    case REDIS_ERROR_NONE:
-    case REDIS_ERROR_OTHER:
-        redis_node_told(call, false);
-        redis_call_end(call, ERR_OK, reply);
-        return;
-    case REDIS_ERROR_MOVED:
-    case REDIS_ERROR_ASK:
-        redirect(call, error, reply);
-        return;
-    case REDIS_ERROR_LATER:
+    if (error == REDIS_ERROR_LATER) {
         redis_node_told(call, true);
         if (node->redis->cluster && str_has_prefix(redis_text(reply), STR("CLUSTERDOWN")))
             redis_cluster_refresh(node->redis->cluster);
         try_later(call);
         return;
+    }
+    refuse(call, reply);
+    if (error == REDIS_ERROR_READONLY)
+        redis_node_drop(node, "it is not the primary any more");
+    else if (error == REDIS_ERROR_DENIED)
+        redis_node_drop(node, "it wants a password");
+}
+
+static bool on_replied(struct redis_call *call, redisReply *reply)
+{
+    enum redis_error error = redis_error_of(reply);
+
+    if (call->internal) {
+        call->internal(call, reply);
+        return false;
+    }
+    switch (error) {
+    case REDIS_ERROR_NONE:
+    case REDIS_ERROR_OTHER:
+        redis_node_told(call, false);
+        return redis_call_end(call, ERR_OK, reply);
+    case REDIS_ERROR_MOVED:
+    case REDIS_ERROR_ASK:
+        redirect(call, error, reply);
+        break;
+    case REDIS_ERROR_LATER:
     case REDIS_ERROR_SHED:
-        refuse(call, reply);
-        return;
     case REDIS_ERROR_READONLY:
     case REDIS_ERROR_DENIED:
-        refuse(call, reply);
-        redis_node_drop(node, error == REDIS_ERROR_READONLY ? "it is not the primary any more"
-                                                            : "it wants a password");
-        return;
+        on_refused(call, error, reply);
+        break;
     }
+    return false;
 }
 
 static void on_failed(struct redis_call *call, enum err e)
 {
-    struct redis_node *node = call->at;
-
-    if (call == &node->ping) {
-        node->pinging = false;
+    if (call->internal) {
+        call->internal(call, NULL);
         return;
     }
     redis_node_told(call, true);
@@ -443,6 +460,8 @@ struct redis_node *redis_node_new(struct redis *redis, const struct redis_place 
     node->retry.run = on_retry;
     node->probe.run = on_probe;
     breaker_init(&node->breaker, &options, loop_now_ms(redis->loop));
+    if (redis->options.patient)
+        breaker_set(&node->breaker, BREAKER_DISABLED, loop_now_ms(redis->loop));
     pthread_mutex_lock(&redis->lock);
     list_append(&redis->nodes, &node->node);
     pthread_mutex_unlock(&redis->lock);

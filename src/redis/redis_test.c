@@ -1,117 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The client on the real loop against a real server of its own. */
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
-#include "base/clock.h"
-#include "base/log.h"
-#include "base/mem.h"
-#include "redis/redis_internal.h"
-
-enum { CALL_MS = 2000, WORDS_MAX = 8, LONG_BYTES = 300000, MANY = 20000 };
-
-static struct redis_target target;
-static struct redis_options options;
-static struct loop *loop;
-static struct redis *redis;
-static int waiting;
-static long blocks;
-
-struct asked {
-    struct redis_call call;
-    const char *words[WORDS_MAX];
-    size_t bytes[WORDS_MAX];
-    int done;
-    int type;
-    long long integer;
-    char text[256];
-};
-
-static void on_done(struct redis_call *call)
-{
-    struct asked *asked = CONTAINER_OF(call, struct asked, call);
-
-    asked->done++;
-    assert_true((call->err == ERR_OK) == (call->reply != NULL));
-    if (call->reply) {
-        asked->type = call->reply->type;
-        asked->integer = call->reply->integer;
-        snprintf(asked->text, sizeof asked->text, "%s", call->reply->str ? call->reply->str : "");
-    }
-    if (--waiting == 0)
-        loop_stop(loop);
-}
-
-/* `text` is split at spaces. */
-static void start(struct asked *asked, const char *text, uint64_t deadline_ms)
-{
-    *asked = (struct asked){ .call.done = on_done };
-    for (const char *at = text; *at && asked->call.argc < WORDS_MAX; asked->call.argc++) {
-        size_t n = strcspn(at, " ");
-        asked->words[asked->call.argc] = at;
-        asked->bytes[asked->call.argc] = n;
-        at += n + (at[n] == ' ');
-    }
-    asked->call.argv = asked->words;
-    asked->call.argv_bytes = asked->bytes;
-    asked->call.deadline_ms = deadline_ms;
-    waiting++;
-    redis_call(redis, &asked->call);
-    assert_int_equal(asked->done, 0); /* never from inside */
-}
-
-static struct asked ask_for(const char *text, uint64_t ms)
-{
-    static struct asked asked;
-
-    start(&asked, text, loop_now_ms(loop) + ms);
-    loop_run(loop);
-    assert_int_equal(asked.done, 1);
-    return asked;
-}
-
-static struct asked ask(const char *text)
-{
-    return ask_for(text, CALL_MS);
-}
-
-static void ask_ok(const char *text)
-{
-    struct asked asked = ask(text);
-
-    assert_int_equal(asked.call.err, ERR_OK);
-    if (asked.type == REDIS_REPLY_ERROR)
-        fail_msg("%s: %s", text, asked.text);
-}
-
-static void begin_with(uint32_t silence_ms)
-{
-    loop = loop_new();
-    assert_non_null(loop);
-    options = (struct redis_options){ .target = &target, .silence_ms = silence_ms };
-    redis = redis_new(loop, &options);
-    assert_non_null(redis);
-}
-
-static void begin(void)
-{
-    begin_with(0);
-}
-
-static void end(void)
-{
-    redis = redis_free(redis);
-    loop = loop_free(loop);
-    assert_int_equal(mem_live_count(), blocks);
-}
+#include "redis/redis_fixture_test.h"
 
 static pid_t server_pid(void)
 {
@@ -119,83 +11,6 @@ static pid_t server_pid(void)
 
     assert_non_null(pid);
     return (pid_t)strtol(pid, NULL, 10);
-}
-
-static void on_settled(struct loop_timer *timer)
-{
-    (void)timer;
-    loop_stop(loop);
-}
-
-/* The loop turns for a while: what is under way happens. */
-static void settle(uint64_t ms)
-{
-    struct loop_timer timer = { .run = on_settled };
-
-    assert_int_equal(loop_timer_start(loop, &timer, ms), ERR_OK);
-    loop_run(loop);
-}
-
-/* ---- answers ---- */
-
-static void test_answers(void **state)
-{
-    (void)state;
-    begin();
-    ask_ok("SET a hello");
-    assert_string_equal(ask("GET a").text, "hello");
-    assert_int_equal(ask("GET none").type, REDIS_REPLY_NIL);
-    assert_int_equal(ask("INCR n").integer, 1);
-    struct asked wrong = ask("INCR a");
-    assert_int_equal(wrong.call.err, ERR_OK);
-    assert_int_equal(wrong.type, REDIS_REPLY_ERROR);
-    assert_non_null(strstr(ask("CLIENT INFO").text, "doorbuster"));
-    end();
-}
-
-static void test_many(void **state)
-{
-    static struct asked many[MANY];
-
-    (void)state;
-    begin();
-    ask_ok("SET n 0");
-    for (size_t i = 0; i < MANY; i++)
-        start(&many[i], "INCR n", loop_now_ms(loop) + CALL_MS);
-    loop_run(loop);
-    for (size_t i = 0; i < MANY; i++) {
-        assert_int_equal(many[i].done, 1);
-        assert_int_equal(many[i].integer, i + 1); /* in order */
-    }
-    struct redis_stats stats = redis_stats(redis);
-    assert_int_equal(stats.in_flight, 0);
-    assert_int_equal(stats.ready, 1);
-    assert_int_equal(stats.breaker.state, BREAKER_CLOSED);
-    end();
-}
-
-static void test_large(void **state)
-{
-    char *value = malloc(LONG_BYTES);
-    struct asked asked;
-
-    (void)state;
-    begin();
-    memset(value, 'x', LONG_BYTES);
-    asked = (struct asked){ .call = { .done = on_done, .argc = 3 },
-                            .words = { "SET", "long", value },
-                            .bytes = { 3, 4, LONG_BYTES } };
-    asked.call.argv = asked.words;
-    asked.call.argv_bytes = asked.bytes;
-    asked.call.deadline_ms = loop_now_ms(loop) + CALL_MS;
-    waiting++;
-    redis_call(redis, &asked.call);
-    loop_run(loop);
-    assert_int_equal(asked.call.err, ERR_OK);
-    assert_int_equal(ask("STRLEN long").integer, LONG_BYTES);
-    assert_int_equal(ask("GET long").type, REDIS_REPLY_STRING);
-    free(value);
-    end();
 }
 
 /* ---- deadlines ---- */
@@ -390,26 +205,13 @@ static void test_idle(void **state)
 
 static int fresh(void **state)
 {
-    char why[REDIS_WHY_BYTES];
-    const char *url = getenv("DOORBUSTER_TEST_REDIS");
-
     (void)state;
-    if (!url) {
-        print_error("DOORBUSTER_TEST_REDIS is not set: run by test/with_stores.py --redis\n");
-        return -1;
-    }
-    LOG(LOG_ERROR, "a test begins"); /* its memory is there from here on */
-    blocks = mem_live_count();
-    waiting = 0;
-    return redis_target_parse(&target, url, why) == ERR_OK ? 0 : -1;
+    return use_store("DOORBUSTER_TEST_REDIS");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_answers, fresh),
-        cmocka_unit_test_setup(test_many, fresh),
-        cmocka_unit_test_setup(test_large, fresh),
         cmocka_unit_test_setup(test_deadline, fresh),
         cmocka_unit_test_setup(test_past_deadline, fresh),
         cmocka_unit_test_setup(test_killed_connection, fresh),

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A client of a loop of its own, which turns while somebody waits. */
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "redis/redis_internal.h"
+
+enum { NODES_MAX = 1024 };
+
+struct redis_sync {
+    struct loop *loop;
+    struct redis *redis;
+    struct redis_options options;
+    uint32_t timeout_ms;
+    size_t left; /* calls that are waited for */
+};
+
+/* One command under way. */
+struct sync_call {
+    struct redis_call call;
+    struct redis_sync *sync;
+    redisReply *reply;
+};
+
+struct turn {
+    struct loop_task task;
+    struct loop *loop;
+};
+
+static void on_turn(struct loop_task *task)
+{
+    loop_stop(CONTAINER_OF(task, struct turn, task)->loop);
+}
+
+/* What has happened since the last call, such as a connection's end, is seen, and the clock too. */
+static void turn(struct redis_sync *sync)
+{
+    struct turn one = { .task.run = on_turn, .loop = sync->loop };
+
+    loop_post(sync->loop, &one.task);
+    loop_run(sync->loop);
+}
+
+static void on_done(struct redis_call *call)
+{
+    struct sync_call *one = CONTAINER_OF(call, struct sync_call, call);
+
+    /* Kept: `keeps_reply` says so to whoever read it. */
+    one->reply = (redisReply *)(uintptr_t)call->reply;
+    if (--one->sync->left == 0)
+        loop_stop(one->sync->loop);
+}
+
+static void start(struct redis_sync *sync, struct sync_call *one,
+                  const struct redis_command *command, struct redis_node *at, uint64_t deadline_ms)
+{
+    *one = (struct sync_call){ .call = { .done = on_done,
+                                         .argc = command->argc,
+                                         .argv = command->argv,
+                                         .argv_bytes = command->argv_bytes,
+                                         .key = command->key,
+                                         .deadline_ms = deadline_ms,
+                                         .keeps_reply = true,
+                                         .pinned = at },
+                               .sync = sync };
+    sync->left++;
+    redis_call(sync->redis, &one->call);
+}
+
+enum err redis_sync_call_at(struct redis_sync *sync, const struct redis_command *command,
+                            struct redis_node *at, redisReply **ret_reply)
+{
+    struct sync_call one;
+
+    turn(sync);
+    start(sync, &one, command, at, loop_now_ms(sync->loop) + sync->timeout_ms);
+    loop_run(sync->loop);
+    if (one.call.err == ERR_OK)
+        *ret_reply = one.reply;
+    return one.call.err;
+}
+
+enum err redis_sync_call(struct redis_sync *sync, const struct redis_command *command,
+                         redisReply **ret_reply)
+{
+    return redis_sync_call_at(sync, command, NULL, ret_reply);
+}
+
+enum err redis_sync_pipeline(struct redis_sync *sync, const struct redis_command *commands,
+                             size_t count, enum err *ret_errs, redisReply **ret_replies)
+{
+    struct sync_call *calls = mem_alloc((count ? count : 1) * sizeof *calls);
+    enum err first = ERR_OK;
+
+    if (!calls)
+        return ERR_NOMEM;
+    turn(sync);
+    uint64_t deadline_ms = loop_now_ms(sync->loop) + sync->timeout_ms;
+    for (size_t i = 0; i < count; i++)
+        start(sync, &calls[i], &commands[i], NULL, deadline_ms);
+    if (count > 0)
+        loop_run(sync->loop);
+    for (size_t i = 0; i < count; i++) {
+        ret_errs[i] = calls[i].call.err;
+        ret_replies[i] = calls[i].reply;
+        if (first == ERR_OK)
+            first = ret_errs[i];
+    }
+    mem_free(calls);
+    return first;
+}
+
+size_t redis_sync_primaries(struct redis_sync *sync, struct redis_node **nodes, size_t max)
+{
+    return redis_primaries(sync->redis, nodes, max);
+}
+
+enum err redis_sync_everywhere(struct redis_sync *sync, const struct redis_command *command,
+                               char ret_why[REDIS_WHY_BYTES])
+{
+    struct redis_node *nodes[NODES_MAX];
+    size_t count = redis_primaries(sync->redis, nodes, NODES_MAX);
+
+    for (size_t i = 0; i < count; i++) {
+        redisReply *reply = NULL;
+        enum err e = redis_sync_call_at(sync, command, nodes[i], &reply);
+        if (e != ERR_OK) {
+            snprintf(ret_why, REDIS_WHY_BYTES, "%.64s:%u: %.150s", nodes[i]->place.host,
+                     (unsigned)nodes[i]->place.port, err_text(e));
+            return e;
+        }
+        bool failed = reply->type == REDIS_REPLY_ERROR;
+        if (failed)
+            snprintf(ret_why, REDIS_WHY_BYTES, "%.64s:%u: %.150s", nodes[i]->place.host,
+                     (unsigned)nodes[i]->place.port, reply->str);
+        freeReplyObject(reply);
+        if (failed)
+            return ERR_INVALID;
+    }
+    return ERR_OK;
+}
+
+static enum err greet(struct redis_sync *sync)
+{
+    static const char *const words[] = { "PING" };
+    redisReply *reply = NULL;
+
+    TRY(redis_sync_call(sync, &(struct redis_command){ .argc = 1, .argv = words }, &reply));
+    freeReplyObject(reply);
+    return ERR_OK;
+}
+
+enum err redis_sync_open(const struct redis_options *options, uint32_t timeout_ms,
+                         struct redis_sync **ret_redis)
+{
+    struct redis_sync *sync = mem_alloc(sizeof *sync);
+
+    ASSERT(timeout_ms > 0);
+    if (!sync)
+        return ERR_NOMEM;
+    sync->timeout_ms = timeout_ms;
+    sync->options = *options;
+    sync->options.patient = true;
+    sync->options.metrics = NULL;
+    /* It may be busy for as long as we are ready to wait. */
+    sync->options.silence_ms = timeout_ms;
+    sync->options.seed = options->seed ^ clock_mono_ns();
+    sync->loop = loop_new();
+    if (sync->loop)
+        sync->redis = redis_new(sync->loop, &sync->options);
+    enum err e = sync->redis ? greet(sync) : ERR_NOMEM;
+    if (e == ERR_OK)
+        *ret_redis = sync;
+    else
+        redis_sync_close(sync);
+    return e;
+}
+
+struct redis_sync *redis_sync_close(struct redis_sync *sync)
+{
+    if (!sync)
+        return NULL;
+    redis_free(sync->redis);
+    loop_free(sync->loop);
+    return mem_free(sync);
+}
