@@ -48,16 +48,31 @@ void ledger_queue_room_return(struct ledger_queue *queue, size_t count)
 }
 
 /* Lingering is not waiting: an unawaited command's age begins when it had to start. */
+static uint64_t began_ns(const struct ledger_queue *queue, const struct list *commands)
+{
+    const struct ledger_command *oldest = CONTAINER_OF(commands->next, struct ledger_command, node);
+
+    return oldest->queued_ns + (oldest->unawaited ? queue->linger_ns : 0);
+}
+
 static void oldest_update(struct ledger_queue *queue)
 {
-    uint64_t oldest_ns = 0;
+    uint64_t oldest_ns = list_empty(&queue->commands) ? 0 : began_ns(queue, &queue->commands);
 
-    if (!list_empty(&queue->commands)) {
-        const struct ledger_command *oldest =
-            CONTAINER_OF(queue->commands.next, struct ledger_command, node);
-        oldest_ns = oldest->queued_ns + (oldest->unawaited ? queue->linger_ns : 0);
+    for (size_t i = 0; i < LEDGER_WRITERS_MAX; i++) {
+        uint64_t flight_ns = queue->flights[i].oldest_ns;
+        if (flight_ns && (oldest_ns == 0 || flight_ns < oldest_ns))
+            oldest_ns = flight_ns;
     }
     atomic_store_explicit(&queue->oldest_ns, oldest_ns, memory_order_relaxed);
+}
+
+static void wake_writer(struct ledger_queue *queue)
+{
+    if (queue->wake_up)
+        queue->wake_up(queue->wake_context);
+    else
+        pthread_cond_signal(&queue->wake);
 }
 
 void ledger_queue_push(struct ledger_queue *queue, struct list *commands)
@@ -78,9 +93,11 @@ void ledger_queue_push(struct ledger_queue *queue, struct list *commands)
     if (atomic_load_explicit(&queue->oldest_ns, memory_order_relaxed) == 0)
         oldest_update(queue);
     bool wake = queue->writer_sleeps && (queue->awaited > 0 || queue->length == count);
+    if (wake && queue->wake_up)
+        queue->writer_sleeps = false;
     pthread_mutex_unlock(&queue->lock);
     if (wake)
-        pthread_cond_signal(&queue->wake);
+        wake_writer(queue);
 }
 
 /* When the batch may start: 0 for now, UINT64_MAX for not before a command comes. */
@@ -134,37 +151,89 @@ static bool is_batched(const struct ledger_command *command)
     }
 }
 
+static struct ledger_command *next_of(const struct ledger_queue *queue)
+{
+    return CONTAINER_OF(queue->commands.next, struct ledger_command, node);
+}
+
+/* The flight begins. Returns how many commands are on it. */
+static size_t take_off(struct ledger_queue *queue, size_t writer, struct list *ret_batch,
+                       size_t batch_max)
+{
+    struct ledger_flight *flight = &queue->flights[writer];
+    size_t count = 0;
+
+    if (list_empty(&queue->commands))
+        return 0;
+    flight->oldest_ns = began_ns(queue, &queue->commands);
+    flight->alone = !is_batched(next_of(queue));
+    do {
+        struct ledger_command *command = next_of(queue);
+        list_remove(&command->node);
+        list_append(ret_batch, &command->node);
+        queue->awaited -= !command->unawaited;
+        count++;
+    } while (!flight->alone && count < batch_max && !list_empty(&queue->commands) &&
+             is_batched(next_of(queue)));
+    queue->length -= count;
+    return count;
+}
+
 size_t ledger_queue_take(struct ledger_queue *queue, struct list *ret_batch, size_t batch_max)
 {
-    size_t count = 0;
     uint64_t due_ns;
 
     pthread_mutex_lock(&queue->lock);
     while ((due_ns = batch_due_ns(queue, clock_mono_ns())) != 0)
         sleep_until(queue, due_ns);
-    while (count < batch_max && !list_empty(&queue->commands)) {
-        struct list *node = queue->commands.next;
-        struct ledger_command *command = CONTAINER_OF(node, struct ledger_command, node);
-        if (count > 0 && !is_batched(command))
-            break;
-        list_remove(node);
-        list_append(ret_batch, node);
-        queue->awaited -= !command->unawaited;
-        count++;
-        if (!is_batched(command))
-            break;
-    }
-    queue->length -= count;
+    size_t count = take_off(queue, 0, ret_batch, batch_max);
     pthread_mutex_unlock(&queue->lock);
     return count;
 }
 
-void ledger_queue_batch_done(struct ledger_queue *queue)
+/* What is written, or what comes next, tolerates nothing beside it. */
+static bool must_wait(const struct ledger_queue *queue)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < LEDGER_WRITERS_MAX; i++) {
+        any |= queue->flights[i].oldest_ns != 0;
+        if (queue->flights[i].oldest_ns && queue->flights[i].alone)
+            return true;
+    }
+    return any && !list_empty(&queue->commands) && !is_batched(next_of(queue));
+}
+
+size_t ledger_queue_poll(struct ledger_queue *queue, size_t writer, struct list *ret_batch,
+                         size_t batch_max, uint64_t *ret_due_ns)
+{
+    size_t count = 0;
+
+    *ret_due_ns = UINT64_MAX;
+    pthread_mutex_lock(&queue->lock);
+    queue->writer_sleeps = false;
+    if (!must_wait(queue)) {
+        *ret_due_ns = batch_due_ns(queue, clock_mono_ns());
+        if (*ret_due_ns == 0)
+            count = take_off(queue, writer, ret_batch, batch_max);
+    }
+    queue->writer_sleeps = count == 0;
+    pthread_mutex_unlock(&queue->lock);
+    return count;
+}
+
+void ledger_queue_flight_done(struct ledger_queue *queue, size_t writer)
 {
     pthread_mutex_lock(&queue->lock);
+    queue->flights[writer] = (struct ledger_flight){ 0 };
     queue->batch_end_ns = clock_mono_ns();
     oldest_update(queue);
     pthread_mutex_unlock(&queue->lock);
+}
+
+void ledger_queue_batch_done(struct ledger_queue *queue)
+{
+    ledger_queue_flight_done(queue, 0);
 }
 
 void ledger_queue_stop(struct ledger_queue *queue)
@@ -172,7 +241,17 @@ void ledger_queue_stop(struct ledger_queue *queue)
     pthread_mutex_lock(&queue->lock);
     queue->stopping = true;
     pthread_mutex_unlock(&queue->lock);
-    pthread_cond_signal(&queue->wake);
+    wake_writer(queue);
+}
+
+bool ledger_queue_is_drained(struct ledger_queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    bool drained = queue->stopping && queue->length == 0;
+    for (size_t i = 0; i < LEDGER_WRITERS_MAX; i++)
+        drained = drained && queue->flights[i].oldest_ns == 0;
+    pthread_mutex_unlock(&queue->lock);
+    return drained;
 }
 
 struct ledger_stats ledger_queue_stats(struct ledger_queue *queue)

@@ -17,7 +17,7 @@ static struct sqlite_ledger *self(struct ledger *ledger)
 
 static struct sqlite_client *self_client(struct ledger_client *client)
 {
-    return CONTAINER_OF(client, struct sqlite_client, base);
+    return CONTAINER_OF(client, struct sqlite_client, mail.base);
 }
 
 /* ---- the store's stamp and migrations ---- */
@@ -141,87 +141,9 @@ void ledger_sqlite_migrations(bool (*each)(void *context, int64_t number, const 
 
 /* ---- commands ---- */
 
-static bool room_take(struct ledger_client *client)
-{
-    return ledger_queue_room_take(&self(client->ledger)->queue);
-}
-
-static void room_return(struct ledger_client *client)
-{
-    ledger_queue_room_return(&self(client->ledger)->queue, 1);
-}
-
-static void submit(struct ledger_client *client, struct ledger_command *command)
-{
-    command->client = client;
-    list_append(&self_client(client)->outbox, &command->node);
-}
-
-static bool outbox_send(struct loop_hook *hook)
-{
-    struct sqlite_client *client = CONTAINER_OF(hook, struct sqlite_client, hook);
-
-    if (!list_empty(&client->outbox))
-        ledger_queue_push(&self(client->base.ledger)->queue, &client->outbox);
-    return false;
-}
-
-static void inbox_deliver(struct loop_task *task)
-{
-    struct sqlite_client *client = CONTAINER_OF(task, struct sqlite_client, delivery);
-    struct list arrived;
-
-    list_init(&arrived);
-    pthread_mutex_lock(&client->lock);
-    list_splice(&arrived, &client->inbox);
-    client->delivery_sent = false;
-    pthread_mutex_unlock(&client->lock);
-    while (!list_empty(&arrived)) {
-        struct list *node = arrived.next;
-        list_remove(node);
-        struct ledger_command *command = CONTAINER_OF(node, struct ledger_command, node);
-        command->done(command);
-    }
-}
-
-struct blocked_run {
-    pthread_mutex_t lock;
-    pthread_cond_t wake;
-    bool done;
-};
-
-/* One blocked run at a time: administration only, so the wait is nobody's hot path. */
-static pthread_mutex_t run_turn = PTHREAD_MUTEX_INITIALIZER;
-static struct blocked_run run_state = { .lock = PTHREAD_MUTEX_INITIALIZER,
-                                        .wake = PTHREAD_COND_INITIALIZER };
-
-static void run_done(struct ledger_command *command)
-{
-    (void)command;
-    pthread_mutex_lock(&run_state.lock);
-    run_state.done = true;
-    pthread_cond_signal(&run_state.wake);
-    pthread_mutex_unlock(&run_state.lock);
-}
-
 static void run(struct ledger *ledger, struct ledger_command *command)
 {
-    struct sqlite_ledger *sqlite = self(ledger);
-    struct list commands;
-
-    list_init(&commands);
-    list_append(&commands, &command->node);
-    command->client = NULL;
-    command->done = run_done;
-    pthread_mutex_lock(&run_turn);
-    run_state.done = false;
-    atomic_fetch_add_explicit(&sqlite->queue.room_taken, 1, memory_order_relaxed);
-    ledger_queue_push(&sqlite->queue, &commands);
-    pthread_mutex_lock(&run_state.lock);
-    while (!run_state.done)
-        pthread_cond_wait(&run_state.wake, &run_state.lock);
-    pthread_mutex_unlock(&run_state.lock);
-    pthread_mutex_unlock(&run_turn);
+    ledger_mail_run(&self(ledger)->queue, command);
 }
 
 static struct ledger_stats stats(struct ledger *ledger)
@@ -240,10 +162,8 @@ static struct ledger_client *client_free(struct ledger_client *base)
 {
     struct sqlite_client *client = self_client(base);
 
-    ASSERT(list_empty(&client->outbox) && list_empty(&client->inbox));
-    loop_hook_remove(&client->hook);
+    ledger_mail_fini(&client->mail);
     sqlite_db_close(client->db);
-    pthread_mutex_destroy(&client->lock);
     return mem_free(client);
 }
 
@@ -253,28 +173,21 @@ static struct ledger_client *client_new(struct ledger *ledger, struct loop *loop
 
     if (!client)
         return NULL;
-    client->base.ledger = ledger;
-    client->loop = loop;
-    list_init(&client->outbox);
-    list_init(&client->inbox);
-    client->hook.run = outbox_send;
-    client->delivery.run = inbox_deliver;
-    pthread_mutex_init(&client->lock, NULL);
+    client->mail.base.ledger = ledger;
     if (ledger_sqlite_read_open(client) != ERR_OK) {
         sqlite_db_close(client->db);
-        pthread_mutex_destroy(&client->lock);
         return mem_free(client);
     }
-    loop_hook_add(loop, &client->hook);
-    return &client->base;
+    ledger_mail_init(&client->mail, ledger, &self(ledger)->queue, loop);
+    return &client->mail.base;
 }
 
 static const struct ledger_backend sqlite_backend = {
     .client_new = client_new,
     .client_free = client_free,
-    .room_take = room_take,
-    .room_return = room_return,
-    .submit = submit,
+    .room_take = ledger_mail_room_take,
+    .room_return = ledger_mail_room_return,
+    .submit = ledger_mail_submit,
     .run = run,
     .read = ledger_sqlite_read,
     .scan_coupons = ledger_sqlite_scan_coupons,

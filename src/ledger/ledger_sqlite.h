@@ -2,20 +2,8 @@
 /* The embedded ledger: one SQLite file, one writer thread. */
 #pragma once
 #include "ledger/ledger.h"
+#include "ledger/ledger_stamp.h"
 #include "metrics/metrics.h"
-
-enum { LEDGER_DATABASE_ID_BYTES = 16 };
-
-/* What the first migration wrote into the store, and how far it is. */
-struct ledger_stamp {
-    uint8_t database_id[LEDGER_DATABASE_ID_BYTES];
-    char profile[16], time_zone[64];
-    int64_t clock_offset_ms;
-    enum ledger_load_data load_data;
-    bool empty;            /* neither a user nor a coupon */
-    bool sold;             /* there are sums of sales, by days of `time_zone` */
-    int64_t level, latest; /* migrations: applied, known */
-};
 
 /* ERR_NOT_FOUND: there is no store; level 0: there is, but it is empty. ERR_CORRUPT, … */
 enum err ledger_sqlite_stamp(const char *path, struct ledger_stamp *ret_stamp) MUST_CHECK;

@@ -3,8 +3,8 @@
 #include <pthread.h>
 #include <sqlite3.h>
 
-#include "ledger/ledger_backend.h"
-#include "ledger/ledger_queue.h"
+#include "ledger/ledger_batch.h"
+#include "ledger/ledger_mail.h"
 #include "ledger/ledger_rows.h"
 #include "ledger/ledger_sqlite.h"
 #include "ledger/ledger_sqlite_shop.h"
@@ -76,16 +76,9 @@ struct sqlite_event_reads {
         *held, *dead, *dead_count;
 };
 
-/* Commands come back through its inbox, a mailbox of the loop; reads run on its own connection. */
+/* Reads run on the loop's own connection. */
 struct sqlite_client {
-    struct ledger_client base;
-    struct loop *loop;
-    struct list outbox; /* this turn's commands */
-    struct loop_hook hook;
-    pthread_mutex_t lock; /* guards inbox, delivery_sent */
-    struct list inbox;
-    bool delivery_sent;
-    struct loop_task delivery;
+    struct ledger_mail mail;
     sqlite3 *db;
     sqlite3_stmt *read[LEDGER_READ_OP_N];
     sqlite3_stmt *begin, *end, *order_lines, *order_counts;
@@ -161,12 +154,6 @@ enum err ledger_sqlite_read_order(struct sqlite_client *client,
 enum err ledger_sqlite_read_orders(struct sqlite_client *client,
                                    struct ledger_read *read) MUST_CHECK;
 enum err ledger_sqlite_read_attempts(sqlite3_stmt *stmt, struct ledger_read *read) MUST_CHECK;
-/* What a command is told once its batch is there. */
-void ledger_sqlite_place_committed(struct ledger_place *place);
-/* A piece of a range of users is in; true: it was the last. */
-enum { LEDGER_USERS_PIECE = 2000 };
-bool ledger_sqlite_users_committed(struct ledger_users_create *create);
-
 /* ledger_sqlite_writer.c */
 void *ledger_sqlite_writer(void *ledger);
 

@@ -55,13 +55,6 @@ static enum err place_refused(struct sqlite_ledger *ledger, struct ledger_place 
     return ERR_OK;
 }
 
-/* Not before: the batch may be run again, with the slot that was asked for. */
-void ledger_sqlite_place_committed(struct ledger_place *place)
-{
-    if (place->outcome == LEDGER_PLACE_OTHER)
-        place->slot = place->other_slot;
-}
-
 enum err ledger_sqlite_place_store(struct sqlite_ledger *ledger, struct ledger_place *place)
 {
     sqlite3_stmt *stmt = ledger->stmt.place.insert_place;
@@ -99,8 +92,7 @@ static enum err insert_user(struct sqlite_ledger *ledger, const struct ledger_us
 /* The next piece of the range. Nothing of the command moves on before the commit. */
 enum err ledger_sqlite_users_store(struct sqlite_ledger *ledger, struct ledger_users_create *create)
 {
-    int64_t next = create->next_user_id ? create->next_user_id : create->from_user_id;
-    int64_t count = MIN(create->to_user_id - next + 1, (int64_t)LEDGER_USERS_PIECE);
+    int64_t count, next = ledger_users_piece(create, &count);
 
     create->piece_created = 0;
     for (int64_t i = 0; i < count; i++) {
@@ -109,16 +101,4 @@ enum err ledger_sqlite_users_store(struct sqlite_ledger *ledger, struct ledger_u
         create->piece_created += is_new;
     }
     return ERR_OK;
-}
-
-bool ledger_sqlite_users_committed(struct ledger_users_create *create)
-{
-    int64_t next = create->next_user_id ? create->next_user_id : create->from_user_id;
-
-    create->created += create->piece_created;
-    create->taken = create->refuse_taken && create->created == 0;
-    if (create->to_user_id - next < LEDGER_USERS_PIECE)
-        return true;
-    create->next_user_id = next + LEDGER_USERS_PIECE;
-    return false;
 }

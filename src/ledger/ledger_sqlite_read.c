@@ -43,7 +43,8 @@ enum err ledger_sqlite_read_open(struct sqlite_client *client)
                                  " WHERE state = 0 AND started_at < ? ORDER BY started_at LIMIT ?",
         [LEDGER_READ_BOARD] = BOARD_READ_SQL,
     };
-    struct sqlite_ledger *ledger = CONTAINER_OF(client->base.ledger, struct sqlite_ledger, base);
+    struct sqlite_ledger *ledger =
+        CONTAINER_OF(client->mail.base.ledger, struct sqlite_ledger, base);
 
     _Static_assert(LEDGER_EXIST_SPAN == 4096, "the statement says it, too");
     TRY(sqlite_db_open(ledger->path, SQLITE_READER, &client->db));
@@ -214,7 +215,7 @@ static void read_done(struct loop_task *task)
 
 void ledger_sqlite_read(struct ledger_client *base, struct ledger_read *read)
 {
-    struct sqlite_client *client = CONTAINER_OF(base, struct sqlite_client, base);
+    struct sqlite_client *client = CONTAINER_OF(base, struct sqlite_client, mail.base);
     struct sqlite_ledger *ledger = CONTAINER_OF(base->ledger, struct sqlite_ledger, base);
 
     if (atomic_load_explicit(&ledger->fault, memory_order_relaxed)) {
@@ -228,7 +229,7 @@ void ledger_sqlite_read(struct ledger_client *base, struct ledger_read *read)
     if (read->err != ERR_OK && read->err != ERR_NOMEM)
         read->err = ERR_UNAVAILABLE;
     read->task.run = read_done;
-    loop_post(client->loop, &read->task);
+    loop_post(client->mail.loop, &read->task);
 }
 
 /* ---- scans ---- */

@@ -161,12 +161,12 @@ static void not_started(struct loop_task *task)
 
 void ledger_sqlite_sales_read(struct sqlite_client *client, struct ledger_read *read)
 {
-    read->client = &client->base;
+    read->client = &client->mail.base;
     read->work.work = sums_work;
     read->work.done = sums_done;
-    if (loop_work_start(client->loop, &read->work) == ERR_OK)
+    if (loop_work_start(client->mail.loop, &read->work) == ERR_OK)
         return;
     read->err = ERR_NOMEM;
     read->task.run = not_started;
-    loop_post(client->loop, &read->task);
+    loop_post(client->mail.loop, &read->task);
 }

@@ -42,17 +42,11 @@ static enum err commit(struct sqlite_ledger *ledger)
 /* Whoever watches is told before readers can see it, and when it is over. */
 static enum err commit_watched(struct sqlite_ledger *ledger, const struct ledger_changes *changes)
 {
-    struct ledger_watch *watch = ledger->base.watch;
-
-    if (!watch || (!changes->sale_count && !changes->product_count))
+    if (!ledger_watch_begin(&ledger->base, changes))
         return commit(ledger);
-    if (watch->committing)
-        watch->committing(watch, changes);
     enum err e = commit(ledger);
-    if (e == ERR_OK)
-        watch->committed(watch, changes);
-    else if (e != ERR_UNCERTAIN && watch->given_up)
-        watch->given_up(watch, changes);
+    if (e != ERR_UNCERTAIN)
+        ledger_watch_end(&ledger->base, changes, e == ERR_OK);
     return e;
 }
 
@@ -86,19 +80,6 @@ static enum err batch_try(struct sqlite_ledger *ledger, struct list *batch)
     return e;
 }
 
-static void batch_set_err(struct list *batch, enum err e)
-{
-    struct ledger_command *command;
-
-    LIST_FOREACH (command, batch, struct ledger_command, node)
-        command->err = e;
-}
-
-static bool retry_may_help(enum err e)
-{
-    return e != ERR_OK && e != ERR_UNCERTAIN && e != ERR_UNAVAILABLE;
-}
-
 static void batch_retry_each(struct sqlite_ledger *ledger, struct list *batch)
 {
     struct list todo, one;
@@ -112,25 +93,11 @@ static void batch_retry_each(struct sqlite_ledger *ledger, struct list *batch)
         list_append(&one, node);
         struct ledger_command *command = CONTAINER_OF(node, struct ledger_command, node);
         enum err e = batch_try(ledger, &one);
-        command->err = retry_may_help(e) && e != ERR_NOMEM ? ERR_UNAVAILABLE : e;
+        command->err = ledger_batch_err_of_one(e);
         if (ledger->options.metrics)
             metrics_add(ledger->options.metrics, METRIC_ledger_retries, 1);
         list_splice(batch, &one);
     }
-}
-
-static void count_batch(struct sqlite_ledger *ledger, size_t count, uint64_t started_ns, enum err e)
-{
-    struct metrics_slot *metrics = ledger->options.metrics;
-
-    if (!metrics)
-        return;
-    metrics_observe(metrics, METRIC_ledger_batch_size, count);
-    metrics_observe_ns(metrics, METRIC_ledger_commit, clock_mono_ns() - started_ns);
-    if (e != ERR_OK)
-        metrics_add(metrics, METRIC_ledger_failures, 1);
-    if (e == ERR_UNCERTAIN)
-        metrics_add(metrics, METRIC_ledger_uncertain, count);
 }
 
 static void run_batch(struct sqlite_ledger *ledger, struct list *batch, size_t count)
@@ -138,56 +105,14 @@ static void run_batch(struct sqlite_ledger *ledger, struct list *batch, size_t c
     uint64_t started_ns = clock_mono_ns();
     enum err e = batch_try(ledger, batch);
 
-    count_batch(ledger, count, started_ns, e);
-    if (retry_may_help(e)) {
+    ledger_batch_count(ledger->options.metrics, count, started_ns, e);
+    if (ledger_batch_retry_may_help(e)) {
         LOG(LOG_WARN, "batch failed, retrying one by one", LOG_INT("commands", count),
             LOG_CSTR("error", err_name(e)));
         batch_retry_each(ledger, batch);
     } else {
-        batch_set_err(batch, e);
+        ledger_batch_set_err(batch, e);
     }
-}
-
-/* Hands a command back to its loop. One wake-up for all that arrive before the loop looks. */
-static void deliver(struct ledger_command *command)
-{
-    struct sqlite_client *client = CONTAINER_OF(command->client, struct sqlite_client, base);
-
-    pthread_mutex_lock(&client->lock);
-    list_append(&client->inbox, &command->node);
-    bool send = !client->delivery_sent;
-    client->delivery_sent = true;
-    pthread_mutex_unlock(&client->lock);
-    if (send)
-        loop_send(client->loop, &client->delivery);
-}
-
-/* Ranges of users go round again; the rest goes home. Returns how many are complete. */
-static size_t complete_batch(struct sqlite_ledger *ledger, struct list *batch)
-{
-    struct list again;
-    size_t complete = 0;
-
-    list_init(&again);
-    while (!list_empty(batch)) {
-        struct ledger_command *command = CONTAINER_OF(batch->next, struct ledger_command, node);
-        list_remove(&command->node);
-        if (command->op == LEDGER_PLACE && command->err == ERR_OK)
-            ledger_sqlite_place_committed(&command->place);
-        if (command->op == LEDGER_USERS_CREATE && command->err == ERR_OK &&
-            !ledger_sqlite_users_committed(&command->users_create)) {
-            list_append(&again, &command->node);
-            continue;
-        }
-        complete++;
-        if (command->client)
-            deliver(command);
-        else
-            command->done(command);
-    }
-    if (!list_empty(&again))
-        ledger_queue_push(&ledger->queue, &again);
-    return complete;
 }
 
 /* Room for several times what a WAL takes. */
@@ -237,7 +162,7 @@ void *ledger_sqlite_writer(void *context)
     sqlite3_wal_hook(ledger->db, count_wal_pages, ledger);
     while ((count = ledger_queue_take(&ledger->queue, &batch, ledger->options.batch_max)) > 0) {
         run_batch(ledger, &batch, count);
-        size_t complete = complete_batch(ledger, &batch);
+        size_t complete = ledger_batch_complete(&ledger->queue, &batch);
         ledger_queue_room_return(&ledger->queue, complete);
         ledger_queue_batch_done(&ledger->queue);
         if (ledger->broken && !told) {
