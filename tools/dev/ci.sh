@@ -27,6 +27,7 @@ ci_stages=(
     "asan       600  unit tests under AddressSanitizer and UndefinedBehaviorSanitizer"
     "tsan       600  unit tests under ThreadSanitizer"
     "testbed    200  the stores that tests start for themselves do what the tests think"
+    "topologies 300  each topology of ops/local.sh starts, is used and stops"
     "stores     300  unit tests of what speaks to Redis and PostgreSQL, on real ones"
     "stores_sanitized 600 the same under ASan and UBSan, then under TSan"
     "integration 600 the server from outside, over HTTP"
@@ -146,6 +147,7 @@ stage_ndebug() { build_dir build-ndebug && unit_tests build-ndebug --no-suite st
 stage_asan() { build_dir build-asan && unit_tests build-asan -t 4 --no-suite stores; }
 stage_tsan() { build_dir build-tsan && unit_tests build-tsan -t 6 --no-suite stores; }
 stage_testbed() { pytest_folder test/stores; }
+stage_topologies() { pytest_folder test/ops; }
 stage_stores() { build_dir build && unit_tests build --suite stores; }
 stage_stores_sanitized() {
     local kind status=0 passed=0 failed=0 p f

@@ -22,7 +22,7 @@ check_format() {
 # Every script that says so in its first line, and what they read in.
 check_shell() {
     local scripts
-    mapfile -t scripts < <(grep -rlE -m1 '^#!.*\b(ba)?sh$' dev .ci tools test loadtest 2>/dev/null)
+    mapfile -t scripts < <(grep -rlE -m1 '^#!.*\b(ba)?sh$' dev .ci tools test loadtest ops 2>/dev/null)
     shellcheck --external-sources --check-sourced "${scripts[@]}"
 }
 
