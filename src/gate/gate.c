@@ -18,6 +18,11 @@ bool gate_is_shared(const struct gate *gate)
     return gate->backend->is_shared;
 }
 
+bool gate_client_is_idle(struct gate_client *client)
+{
+    return client->gate->backend->client_is_idle(client);
+}
+
 uint64_t gate_token(struct gate *gate)
 {
     return gate->backend->token(gate);
@@ -109,6 +114,11 @@ struct gate_rebuild *gate_rebuild_free(struct gate_rebuild *rebuild)
 struct gate_status gate_status(struct gate *gate, int64_t coupon_id)
 {
     return gate->backend->status(gate, coupon_id);
+}
+
+enum err gate_status_read(struct gate *gate, int64_t coupon_id, struct gate_status *ret_status)
+{
+    return gate->backend->status_read(gate, coupon_id, ret_status);
 }
 
 uint64_t gate_oldest_pending_ms(struct gate *gate, int64_t coupon_id)

@@ -62,7 +62,7 @@ struct gate_ask {
     bool store;
     enum gate_durability durability;
 
-    bool journalling; /* private, from here on */
+    bool journalling, refused; /* private, from here on */
     unsigned tries;
 };
 
@@ -118,7 +118,7 @@ struct gate_move {
     uint64_t deadline_ms; /* loop_now_ms(); 0: the gate's own */
 
     struct loop_task task; /* private, from here on */
-    unsigned tries;
+    struct gate_client *client;
 };
 void gate_move(struct gate_client *client, struct gate_move *move);
 
@@ -141,6 +141,7 @@ struct gate_sweep {
     enum err err;
 
     struct loop_task task; /* private, from here on */
+    struct gate_client *client;
     size_t waiting;
 };
 void gate_sweep(struct gate_client *client, struct gate_sweep *sweep);
@@ -158,6 +159,7 @@ struct gate_refresh {
     enum err err; /* OK; UNAVAILABLE: not all could be asked */
 
     struct loop_task task; /* private, from here on */
+    struct gate_client *client;
     size_t waiting;
 };
 void gate_refresh(struct gate_client *client, struct gate_refresh *refresh);
@@ -228,6 +230,9 @@ struct gate_status {
 };
 /* From what is known here: of a store as of the last answer or refresh. Never blocks. */
 struct gate_status gate_status(struct gate *gate, int64_t coupon_id);
+/* The same, of a store as of now. May block, for one; not on a loop. ERR_UNAVAILABLE, ERR_NOMEM. */
+enum err gate_status_read(struct gate *gate, int64_t coupon_id,
+                          struct gate_status *ret_status) MUST_CHECK;
 /* Age of the oldest pending entry; 0: none. As gate_status(). */
 uint64_t gate_oldest_pending_ms(struct gate *gate, int64_t coupon_id);
 /* A picture for the proof; gate_picture_fini() it. No gate: `known` is false. May block, for a
@@ -245,14 +250,18 @@ struct gate_look {
     } * held; /* the caller's array, coupon_id filled in */
     size_t held_count;
 
-    enum err err;          /* OK, UNAVAILABLE */
-    struct loop_task task; /* private */
+    enum err err; /* OK, UNAVAILABLE */
+
+    struct loop_task task; /* private, from here on */
+    struct look_all *all;
 };
 void gate_look(struct gate_client *client, struct gate_look *look);
 
 /* Since the start; the journal's: zeros where there is none. */
 struct gate_stats {
     uint64_t released;
+    uint64_t calls, people, unknown; /* of a store; questions in them, and those left unknown */
+    uint64_t told_sold_out;          /* without asking the store */
     uint64_t journal_bytes, journal_generations, journal_writes, journal_failures;
 };
 struct gate_stats gate_stats(struct gate *gate);
@@ -262,4 +271,6 @@ bool gate_is_usable(struct gate *gate);
 void gate_fault_set(struct gate *gate, bool on);
 
 struct gate_client *gate_client_new(struct gate *gate, struct loop *loop) MUST_CHECK;
+/* Nothing is on its way to a store: only an idle client is freed. */
+bool gate_client_is_idle(struct gate_client *client);
 struct gate_client *gate_client_free(struct gate_client *client);

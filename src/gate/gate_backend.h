@@ -7,6 +7,7 @@ struct gate_backend {
     bool is_shared; /* its memory is not this server's: others use it, too */
     struct gate_client *(*client_new)(struct gate *gate, struct loop *loop);
     struct gate_client *(*client_free)(struct gate_client *client);
+    bool (*client_is_idle)(struct gate_client *client);
     uint64_t (*token)(struct gate *gate);
     void (*ask)(struct gate_client *client, struct gate_ask *ask);
     void (*confirm)(struct gate_client *client, const struct gate_entry *entry);
@@ -28,6 +29,7 @@ struct gate_backend {
     enum err (*rebuild_open)(struct gate_rebuild *rebuild, int64_t holders);
     struct gate_rebuild *(*rebuild_free)(struct gate_rebuild *rebuild);
     struct gate_status (*status)(struct gate *gate, int64_t coupon_id);
+    enum err (*status_read)(struct gate *gate, int64_t coupon_id, struct gate_status *ret_status);
     uint64_t (*oldest_pending_ms)(struct gate *gate, int64_t coupon_id);
     enum err (*picture)(struct gate *gate, int64_t coupon_id, struct gate_picture *ret_picture);
     struct gate_stats (*stats)(struct gate *gate);

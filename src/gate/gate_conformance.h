@@ -5,6 +5,8 @@
 
 struct gate_host {
     const char *name;
+    bool
+        real_time; /* it goes on while a test runs: what depends on it to the ms is not looked at */
     struct gate *(*open)(void); /* empty: no coupon has a gate */
     void (*close)(struct gate *gate);
     struct loop *(*loop)(void);

@@ -193,28 +193,42 @@ static void test_look(void **state)
 
 /* ---- what may be told ---- */
 
+/* The lease ends while the question is under way. */
+static void put_and_lose_lease(struct gate_ask *question)
+{
+    gate_lease_set(world.gate, UINT64_MAX);
+    world.answered = 0;
+    gate_ask(world.client, question);
+    gate_lease_set(world.gate, clock_boot_ms());
+    world.host->turn();
+    assert_int_equal(world.answered, 1);
+}
+
 /* Once the lease is over a reservation is made and not told: its place is stored all the same. */
 static void test_lease(void **state)
 {
     (void)state;
     conf_open_empty(5);
     struct gate_entry issued = conf_grant(1, 1), reserved = conf_grant(2, 2);
-    gate_lease_set(world.gate, clock_boot_ms());
     struct gate_ask late = conf_question(4, GATE_RESERVE), again = late;
-    conf_put(&late, 1);
+    put_and_lose_lease(&late);
     assert_int_equal(late.outcome, GATE_CLOSED);
     assert_true(late.store);
     assert_int_equal(late.slot, 3);
     assert_int_equal(late.epoch, world.epoch);
     struct gate_ask joining = conf_question(2, GATE_RESERVE);
-    conf_put(&joining, 1);
+    put_and_lose_lease(&joining);
     assert_int_equal(joining.outcome, GATE_CLOSED);
     assert_true(joining.store);
     assert_int_equal(joining.slot, 2);
+    struct gate_ask refused = conf_question(5, GATE_RESERVE);
+    conf_put(&refused, 1); /* over before it was asked: nothing is given away */
+    assert_int_equal(refused.outcome, GATE_CLOSED);
+    assert_false(refused.store);
     conf_expect(3, GATE_GRANTED, 4, false); /* an issue waits for its row anyway */
     conf_confirm(&reserved);
     struct gate_ask stored = conf_question(2, GATE_RESERVE);
-    conf_put(&stored, 1); /* the row is there: no promise of the gate's */
+    put_and_lose_lease(&stored); /* the row is there: no promise of the gate's */
     assert_int_equal(stored.outcome, GATE_ALREADY);
     assert_false(stored.store);
     gate_lease_set(world.gate, clock_boot_ms() + HOUR_MS);

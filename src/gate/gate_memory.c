@@ -104,10 +104,19 @@ static uint64_t token(struct gate *gate)
     return atomic_fetch_add_explicit(&memory_gate_self(gate)->tokens, 1, memory_order_relaxed) + 1;
 }
 
+bool memory_gate_has_lease(struct memory_gate *gate)
+{
+    uint64_t until = atomic_load_explicit(&gate->lease_until_ms, memory_order_relaxed);
+
+    return until == UINT64_MAX || clock_boot_ms() < until;
+}
+
 static void ask(struct gate_client *base, struct gate_ask *question)
 {
     struct memory_client *client = CONTAINER_OF(base, struct memory_client, base);
 
+    question->refused =
+        question->purpose == GATE_RESERVE && !memory_gate_has_lease(memory_gate_self(base->gate));
     list_append(&client->asks, &question->node);
 }
 
@@ -216,7 +225,18 @@ static bool is_usable(struct gate *gate)
     return !memory_gate_is_shut(memory_gate_self(gate));
 }
 
+static enum err status_read(struct gate *gate, int64_t coupon_id, struct gate_status *ret_status)
+{
+    *ret_status = gate_memory_status(gate, coupon_id);
+    return ERR_OK;
+}
+
 /* ---- clients, open, close ---- */
+
+static bool client_is_idle(struct gate_client *base)
+{
+    return list_empty(&CONTAINER_OF(base, struct memory_client, base)->asks);
+}
 
 static struct gate_client *client_free(struct gate_client *base)
 {
@@ -245,6 +265,7 @@ static struct gate_client *client_new(struct gate *gate, struct loop *loop)
 static const struct gate_backend memory_backend = {
     .client_new = client_new,
     .client_free = client_free,
+    .client_is_idle = client_is_idle,
     .token = token,
     .ask = ask,
     .confirm = gate_memory_confirm,
@@ -263,6 +284,7 @@ static const struct gate_backend memory_backend = {
     .rebuild_open = gate_memory_rebuild_open,
     .rebuild_free = gate_memory_rebuild_free,
     .status = gate_memory_status,
+    .status_read = status_read,
     .oldest_pending_ms = gate_memory_oldest_pending_ms,
     .picture = gate_memory_picture,
     .stats = gate_memory_stats,

@@ -127,7 +127,7 @@ static void decide(struct turn *turn, struct gate_ask *ask)
 
     ask->durability = GATE_DURABLE_JOURNAL;
     ask->journalling = ask->pending = ask->for_good = ask->store = false;
-    if (!target || !target->open || memory_gate_is_shut(turn->gate)) {
+    if (!target || !target->open || ask->refused || memory_gate_is_shut(turn->gate)) {
         ask->outcome = GATE_CLOSED;
         return;
     }
@@ -179,13 +179,12 @@ static void journal_turn(struct turn *turn, struct list *asks)
 }
 
 /* A reservation is told only while the lease is valid: looked at last, after all that may wait. */
-static void keep_to_lease(const struct turn *turn, struct gate_ask *ask, uint64_t boot_ms)
+static void keep_to_lease(const struct turn *turn, struct gate_ask *ask)
 {
     bool tells = ask->purpose == GATE_RESERVE &&
                  (ask->outcome == GATE_GRANTED || (ask->outcome == GATE_ALREADY && ask->pending));
 
-    if (tells &&
-        boot_ms >= atomic_load_explicit(&turn->gate->lease_until_ms, memory_order_relaxed)) {
+    if (tells && !memory_gate_has_lease(turn->gate)) {
         ask->outcome = GATE_CLOSED;
         ask->store = true;
     }
@@ -209,11 +208,10 @@ bool gate_memory_decide(struct loop_hook *hook)
     turn_unlock(&turn);
     if (client->record_count)
         journal_turn(&turn, &asks);
-    uint64_t boot_ms = clock_boot_ms();
     while (!list_empty(&asks)) {
         ask = CONTAINER_OF(asks.next, struct gate_ask, node);
         list_remove(&ask->node);
-        keep_to_lease(&turn, ask, boot_ms);
+        keep_to_lease(&turn, ask);
         ask->done(ask);
     }
     return true;

@@ -56,6 +56,7 @@ struct memory_client {
     size_t record_count, record_cap;
 };
 
+bool memory_gate_has_lease(struct memory_gate *gate);
 bool memory_gate_is_shut(struct memory_gate *gate);
 struct memory_drop *memory_drop_find(struct memory_gate *gate, int64_t coupon_id);
 /* Made, without a built drop, if it is not there. NULL: no memory. */

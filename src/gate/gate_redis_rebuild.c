@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Building a coupon's gate in Redis anew from the ledger's rows. `begin` clears what is there, if
+ * it is of a lower epoch; pieces of another epoch, or for another node's memory, are refused; and
+ * `open` opens only if all of them have arrived. Pieces go out several at a time.
+ */
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "gate/gate_redis_internal.h"
+
+enum { PIECE = 1000, PIECES = 8, BUILD_MS = 10000 };
+
+struct redis_rebuild {
+    struct gate_rebuild base;
+    struct redis_drop *drop;
+    struct redis_sync *sync;
+    struct coupon_settings settings;
+    int64_t epoch, highest;
+    struct id_set users;
+    uint64_t *slots; /* bitmap of the slots taken */
+    size_t slot_words;
+    struct call_args args[PIECES];
+    size_t pieces, in_piece; /* of them full, and in the one after those */
+};
+
+static struct redis_rebuild *self(struct gate_rebuild *rebuild)
+{
+    return CONTAINER_OF(rebuild, struct redis_rebuild, base);
+}
+
+struct gate_rebuild *redis_rebuild_free(struct gate_rebuild *base)
+{
+    struct redis_rebuild *rebuild = self(base);
+
+    id_set_fini(&rebuild->users);
+    mem_free(rebuild->slots);
+    for (size_t i = 0; i < PIECES; i++)
+        args_fini(&rebuild->args[i]);
+    redis_sync_close(rebuild->sync);
+    return mem_free(rebuild);
+}
+
+/* One verdict of all that were sent. */
+static enum err pieces_send(struct redis_rebuild *rebuild, size_t count)
+{
+    struct redis_command commands[PIECES] = { 0 };
+    enum err errs[PIECES];
+    redisReply *replies[PIECES] = { 0 };
+
+    for (size_t i = 0; i < count; i++) {
+        if (!args_end(&rebuild->args[i]))
+            return ERR_NOMEM;
+        commands[i] = (struct redis_command){ .argc = rebuild->args[i].count,
+                                              .argv = rebuild->args[i].argv,
+                                              .argv_bytes = rebuild->args[i].bytes,
+                                              .key = { rebuild->drop->keys[0],
+                                                       rebuild->drop->key_bytes[0] } };
+    }
+    enum err e = redis_sync_pipeline(rebuild->sync, commands, count, errs, replies);
+    for (size_t i = 0; i < count; i++) {
+        if (e == ERR_OK && replies[i]->type == REDIS_REPLY_ERROR)
+            LOG(LOG_ERROR, "gate in Redis not built", LOG_CSTR("error", replies[i]->str));
+        if (e == ERR_OK)
+            e = redis_reply_verdict(replies[i]);
+        if (replies[i])
+            freeReplyObject(replies[i]);
+    }
+    return e;
+}
+
+static enum err pieces_flush(struct redis_rebuild *rebuild)
+{
+    size_t count = rebuild->pieces + (rebuild->in_piece > 0);
+
+    rebuild->pieces = rebuild->in_piece = 0;
+    return count ? pieces_send(rebuild, count) : ERR_OK;
+}
+
+/* A user and a slot of the holders, 'h'; a returned slot, twice, as score and member, 'r'. */
+static enum err piece_put(struct redis_rebuild *rebuild, const char *kind, int64_t first,
+                          int64_t second)
+{
+    struct call_args *args = &rebuild->args[rebuild->pieces];
+
+    if (rebuild->in_piece == 0) {
+        args_function(args, rebuild->drop, "fill");
+        args_int(args, rebuild->epoch);
+        args_str(args, kind);
+    }
+    args_int(args, first);
+    args_int(args, second);
+    if (++rebuild->in_piece < PIECE)
+        return ERR_OK;
+    rebuild->in_piece = 0;
+    return ++rebuild->pieces < PIECES ? ERR_OK : pieces_flush(rebuild);
+}
+
+static enum err begin(struct redis_rebuild *rebuild)
+{
+    struct redis_gate *gate = redis_gate_self(rebuild->base.gate);
+    struct call_args *args = &rebuild->args[0];
+    char why[REDIS_WHY_BYTES];
+
+    TRY(redis_sync_open(&gate->redis, BUILD_MS, &rebuild->sync));
+    TRY(redis_sync_load(rebuild->sync, why));
+    args_function(args, rebuild->drop, "begin");
+    args_int(args, rebuild->epoch);
+    args_int(args, MAX(rebuild->settings.version, 0));
+    args_int(args, rebuild->settings.total_quantity);
+    args_int(args, MAX(rebuild->settings.starts_at_ms, 0));
+    args_int(args, MAX(rebuild->settings.ends_at_ms, 0));
+    args_int(args, rebuild->settings.closed);
+    return pieces_send(rebuild, 1);
+}
+
+enum err redis_rebuild_begin(struct gate *base, int64_t coupon_id, int64_t epoch,
+                             const struct coupon_settings *settings,
+                             struct gate_rebuild **ret_rebuild)
+{
+    struct redis_rebuild *rebuild = mem_alloc(sizeof *rebuild);
+
+    if (!rebuild)
+        return ERR_NOMEM;
+    rebuild->base.gate = base;
+    rebuild->settings = *settings;
+    rebuild->epoch = epoch;
+    rebuild->drop = redis_drop_get(redis_gate_self(base), coupon_id);
+    enum err e = rebuild->drop ? begin(rebuild) : ERR_NOMEM;
+    if (e != ERR_OK) {
+        redis_rebuild_free(&rebuild->base);
+        return e;
+    }
+    *ret_rebuild = &rebuild->base;
+    return ERR_OK;
+}
+
+static bool has_slot(const struct redis_rebuild *rebuild, int64_t slot)
+{
+    size_t word = (size_t)slot / 64;
+
+    return word < rebuild->slot_words && (rebuild->slots[word] >> (slot % 64) & 1);
+}
+
+static enum err slot_take(struct redis_rebuild *rebuild, int64_t slot)
+{
+    size_t word = (size_t)slot / 64;
+
+    if (word >= rebuild->slot_words) {
+        size_t words = MAX(rebuild->slot_words * 2, word + 64);
+        uint64_t *moved = mem_resize(rebuild->slots, words * sizeof *moved);
+        if (!moved)
+            return ERR_NOMEM;
+        memset(moved + rebuild->slot_words, 0, (words - rebuild->slot_words) * sizeof *moved);
+        rebuild->slots = moved;
+        rebuild->slot_words = words;
+    }
+    rebuild->slots[word] |= UINT64_C(1) << (slot % 64);
+    rebuild->highest = MAX(rebuild->highest, slot);
+    return ERR_OK;
+}
+
+enum err redis_rebuild_add(struct gate_rebuild *base, int64_t slot, int64_t user_id)
+{
+    struct redis_rebuild *rebuild = self(base);
+    bool added;
+
+    if (slot < 1 || slot > UINT32_MAX || user_id < 1 || has_slot(rebuild, slot))
+        return ERR_CONFLICT;
+    TRY(id_set_add(&rebuild->users, user_id, &added));
+    if (!added)
+        return ERR_CONFLICT;
+    TRY(slot_take(rebuild, slot));
+    return piece_put(rebuild, "h", user_id, slot);
+}
+
+/* Numbers below the highest that nobody holds, within the quantity. */
+static enum err put_returned(struct redis_rebuild *rebuild, int64_t *ret_count)
+{
+    int64_t end = MIN(rebuild->highest, rebuild->settings.total_quantity + 1);
+
+    *ret_count = 0;
+    for (int64_t slot = 1; slot < end; slot++)
+        if (!has_slot(rebuild, slot)) {
+            TRY(piece_put(rebuild, "r", slot, slot));
+            ++*ret_count;
+        }
+    return pieces_flush(rebuild);
+}
+
+enum err redis_rebuild_open(struct gate_rebuild *base, int64_t holders)
+{
+    struct redis_rebuild *rebuild = self(base);
+    struct redis_drop *drop = rebuild->drop;
+    struct call_args *args = &rebuild->args[0];
+    int64_t returned;
+
+    if ((int64_t)rebuild->users.count != holders)
+        return ERR_CORRUPT;
+    TRY(pieces_flush(rebuild));
+    TRY(put_returned(rebuild, &returned));
+    args_function(args, drop, "open");
+    args_int(args, rebuild->epoch);
+    args_int(args, holders);
+    args_int(args, returned);
+    args_int(args, rebuild->highest + 1);
+    TRY(pieces_send(rebuild, 1));
+    pthread_mutex_lock(&drop->lock);
+    redis_drop_renew(drop, rebuild->epoch, &rebuild->settings);
+    redis_drop_seen(drop, &(struct drop_news){ .store = GATE_STORE_OPEN,
+                                               .epoch = rebuild->epoch,
+                                               .version = rebuild->settings.version,
+                                               .quantity = rebuild->settings.total_quantity,
+                                               .next = rebuild->highest + 1,
+                                               .held = holders,
+                                               .returned = returned,
+                                               .changes = 1 });
+    pthread_mutex_unlock(&drop->lock);
+    return ERR_OK;
+}
