@@ -191,7 +191,8 @@ void gate_lease_set(struct gate *gate, uint64_t until_boot_ms);
  * Build a gate anew from the ledger's rows, beside the old one, if there is one (which must be
  * closed and have nothing pending). Add every holder in any order, then open: numbers below the
  * highest that nobody holds become returned ones. All of it may block, for a store. ERR_CONFLICT:
- * the epoch is not higher than the old one's; ERR_NOMEM, ERR_UNAVAILABLE, ERR_UNCERTAIN.
+ * the epoch is not higher than the old one's, in a store than any begun there; ERR_NOMEM,
+ * ERR_UNAVAILABLE, ERR_UNCERTAIN.
  */
 struct gate_rebuild;
 enum err gate_rebuild_begin(struct gate *gate, int64_t coupon_id, int64_t epoch,

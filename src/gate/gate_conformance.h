@@ -5,8 +5,9 @@
 
 struct gate_host {
     const char *name;
-    bool
-        real_time; /* it goes on while a test runs: what depends on it to the ms is not looked at */
+    /* Its memory is a store's: time goes on there while a test runs, and an epoch that was begun is
+     * used up. */
+    bool in_store;
     struct gate *(*open)(void); /* empty: no coupon has a gate */
     void (*close)(struct gate *gate);
     struct loop *(*loop)(void);

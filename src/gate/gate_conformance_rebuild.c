@@ -97,10 +97,11 @@ static void test_rebuild_refused(void **state)
 {
     struct coupon_settings settings = conf_settings_of(5);
     struct gate_rebuild *rebuild;
+    int64_t epoch = 1, step = world.host->in_store;
 
     (void)state;
-    for (int64_t wrong = 1; wrong <= 3; wrong += 2) {
-        assert_ok(gate_rebuild_begin(world.gate, COUPON, 1, &settings, &rebuild));
+    for (int64_t wrong = 1; wrong <= 3; wrong += 2, epoch += step) {
+        assert_ok(gate_rebuild_begin(world.gate, COUPON, epoch, &settings, &rebuild));
         assert_ok(gate_rebuild_add(rebuild, 1, 10));
         assert_ok(gate_rebuild_add(rebuild, 2, 20));
         assert_int_equal(gate_rebuild_add(rebuild, 2, 30), ERR_CONFLICT);
@@ -110,14 +111,14 @@ static void test_rebuild_refused(void **state)
         assert_int_equal(conf_ask(10).outcome, GATE_CLOSED);
         assert_int_equal(conf_ask(40).outcome, GATE_CLOSED);
     }
-    assert_ok(gate_rebuild_begin(world.gate, COUPON, 1, &settings, &rebuild));
+    assert_ok(gate_rebuild_begin(world.gate, COUPON, epoch, &settings, &rebuild));
     gate_rebuild_free(rebuild); /* given up */
     assert_int_equal(conf_ask(40).outcome, GATE_CLOSED);
-    conf_open_with(&settings, 3, NULL, 0);
-    for (int64_t stale = 1; stale <= 3; stale++)
+    conf_open_with(&settings, epoch + 2, NULL, 0);
+    for (int64_t stale = 1; stale <= epoch + 2; stale++)
         assert_int_equal(gate_rebuild_begin(world.gate, COUPON, stale, &settings, &rebuild),
                          ERR_CONFLICT);
-    assert_int_equal(conf_status().epoch, 3);
+    assert_int_equal(conf_status().epoch, epoch + 2);
 }
 
 /* ---- looking ---- */

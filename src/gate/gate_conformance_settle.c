@@ -150,9 +150,9 @@ static void test_sweep(void **state)
         entries[i] = conf_grant(1 + i, 1 + i);
     conf_confirm(&entries[4]);
     assert_int_equal(conf_sweep(2000, swept, 8), 0);
-    world.host->pass(world.host->real_time ? 1000 : 1999);
+    world.host->pass(world.host->in_store ? 1000 : 1999);
     assert_int_equal(conf_sweep(2000, swept, 8), 0);
-    world.host->pass(world.host->real_time ? 1000 : 2);
+    world.host->pass(world.host->in_store ? 1000 : 2);
     conf_grant(9, 6);
     conf_status();
     assert_true(gate_oldest_pending_ms(world.gate, COUPON) >= 2000);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A gate in a private Redis, on a loop of its own. DOORBUSTER_TEST_REDIS says where; with the name
- * of another variable as the program's argument, that one does. */
+/* A gate in a private Redis, on a loop of its own. redis_variable names the variable that says
+ * where. */
 #pragma once
 #include <stdio.h>
 #include <stdlib.h>
