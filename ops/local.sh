@@ -176,7 +176,7 @@ redis_passwords() {
     next_port
     redis_words=(--user doorbuster --pass "$secret" --no-auth-warning)
     redis_server redis "$free" "user default off" \
-        "user doorbuster on >$secret ~* &* +@read +@write +@scripting +@connection +@transaction +@stream +function -flushall -flushdb +info +role +time +config|get +cluster +memory|usage"
+        "user doorbuster on >$secret ~* &* +@read +@write +@connection +fcall +fcall_ro +function|load +function|list +info +role +time +config|get +cluster|slots +cluster|shards +cluster|nodes -keys -flushall -flushdb -swapdb"
     redis_url=redis://doorbuster:$secret@127.0.0.1:$free/0
 }
 
