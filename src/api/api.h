@@ -19,6 +19,9 @@ struct api {
     struct metrics *metrics;
     _Atomic bool ready;                                       /* the server wants traffic */
     bool (*is_healthy)(struct api *api, struct buf *reasons); /* see ops/ops_health.c */
+    /* Breakers of stores, for the metrics: false where there is none of that name. Any thread.
+     * NULL: there are none. */
+    bool (*breaker)(struct api *api, enum metrics_breaker name, struct breaker_status *ret_status);
     struct api_router *router;
     struct buf openapi; /* the document */
     _Atomic int64_t streams_open;

@@ -41,7 +41,12 @@ enum metrics_outcome {
 };
 
 /* A back end that is behind a circuit breaker: the label `name`. */
-enum metrics_breaker { METRICS_BREAKER_GATEWAY, METRICS_BREAKER_COUNT };
+enum metrics_breaker {
+    METRICS_BREAKER_GATEWAY,
+    METRICS_BREAKER_REDIS,   /* the gate's */
+    METRICS_BREAKER_RANKING, /* the ranking's, of Redis, too */
+    METRICS_BREAKER_COUNT,
+};
 
 /* Index = the number given to metrics_http(). Strings are borrowed for good. */
 struct metrics_route {

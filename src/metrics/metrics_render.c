@@ -26,7 +26,7 @@ static const char *const outcome_names[METRICS_OUTCOME_COUNT] = {
     "ended",  "closed",   "overloaded", "unavailable", "invalid",
 };
 
-static const char *const breaker_names[METRICS_BREAKER_COUNT] = { "gateway" };
+static const char *const breaker_names[METRICS_BREAKER_COUNT] = { "gateway", "redis", "ranking" };
 
 const char *metrics_breaker_name(enum metrics_breaker name)
 {

@@ -111,61 +111,75 @@ static void ledger_oldest_read(void *context, struct metrics_writer *writer)
     metrics_sample(writer, STR(""), (double)ledger_stats(api->shop->ledger).oldest_wait_ms / 1000);
 }
 
-/* ---- the gateway and its breaker ---- */
+/* ---- breakers ---- */
 
-static bool breaker_of(const struct api *api, struct breaker_status *ret_status)
+static bool breaker_of(struct api *api, enum metrics_breaker name,
+                       struct breaker_status *ret_status)
 {
     struct gateway *gateway = api->shop->gateway;
-    struct gateway_stats stats = gateway ? gateway_stats(gateway) : (struct gateway_stats){ 0 };
 
+    if (name != METRICS_BREAKER_GATEWAY)
+        return api->breaker && api->breaker(api, name, ret_status);
+    struct gateway_stats stats = gateway ? gateway_stats(gateway) : (struct gateway_stats){ 0 };
     *ret_status = stats.breaker;
     return stats.has_breaker;
 }
 
-static struct str breaker_label(void)
+static void write_state(struct metrics_writer *writer, enum metrics_breaker name,
+                        enum breaker_state state)
 {
-    return str_from(metrics_breaker_name(METRICS_BREAKER_GATEWAY));
+    CLEANUP(buf_fini) struct buf labels = { 0 };
+
+    for (int i = 0; i < BREAKER_STATE_COUNT; i++) {
+        buf_reset(&labels);
+        buf_printf(&labels, "name=\"%s\",state=\"%s\"", metrics_breaker_name(name),
+                   breaker_state_name((enum breaker_state)i));
+        metrics_sample_labels(writer, buf_str(&labels), state == (enum breaker_state)i);
+    }
 }
 
 static void breaker_state_read(void *context, struct metrics_writer *writer)
 {
     struct breaker_status status;
-    CLEANUP(buf_fini) struct buf labels = { 0 };
 
-    if (!breaker_of(context, &status))
-        return;
-    for (int i = 0; i < BREAKER_STATE_COUNT; i++) {
-        buf_reset(&labels);
-        buf_printf(&labels, "name=\"%s\",state=\"%s\"",
-                   metrics_breaker_name(METRICS_BREAKER_GATEWAY),
-                   breaker_state_name((enum breaker_state)i));
-        metrics_sample_labels(writer, buf_str(&labels), status.state == (enum breaker_state)i);
-    }
+    for (int name = 0; name < METRICS_BREAKER_COUNT; name++)
+        if (breaker_of(context, (enum metrics_breaker)name, &status))
+            write_state(writer, (enum metrics_breaker)name, status.state);
+}
+
+static struct str label_of(int name)
+{
+    return str_from(metrics_breaker_name((enum metrics_breaker)name));
 }
 
 static void breaker_failure_rate_read(void *context, struct metrics_writer *writer)
 {
     struct breaker_status status;
 
-    if (breaker_of(context, &status))
-        metrics_sample(writer, breaker_label(), status.failed_percent);
+    for (int name = 0; name < METRICS_BREAKER_COUNT; name++)
+        if (breaker_of(context, (enum metrics_breaker)name, &status))
+            metrics_sample(writer, label_of(name), status.failed_percent);
 }
 
 static void breaker_slow_rate_read(void *context, struct metrics_writer *writer)
 {
     struct breaker_status status;
 
-    if (breaker_of(context, &status))
-        metrics_sample(writer, breaker_label(), status.slow_percent);
+    for (int name = 0; name < METRICS_BREAKER_COUNT; name++)
+        if (breaker_of(context, (enum metrics_breaker)name, &status))
+            metrics_sample(writer, label_of(name), status.slow_percent);
 }
 
 static void breaker_refused_read(void *context, struct metrics_writer *writer)
 {
     struct breaker_status status;
 
-    if (breaker_of(context, &status))
-        metrics_sample_int(writer, breaker_label(), (int64_t)status.not_permitted);
+    for (int name = 0; name < METRICS_BREAKER_COUNT; name++)
+        if (breaker_of(context, (enum metrics_breaker)name, &status))
+            metrics_sample_int(writer, label_of(name), (int64_t)status.not_permitted);
 }
+
+/* ---- the gateway ---- */
 
 static void gateway_in_flight_read(void *context, struct metrics_writer *writer)
 {
