@@ -15,7 +15,7 @@
 #include "base/mem.h"
 #include "redis/redis_internal.h"
 
-enum { CALL_MS = 2000, WORDS_MAX = 8 };
+enum { CALL_MS = 3000, WORDS_MAX = 8 };
 
 static struct redis_target target;
 static struct redis_options options;
@@ -97,14 +97,18 @@ static void begin_with(uint32_t silence_ms)
 {
     loop = loop_new();
     assert_non_null(loop);
-    options = (struct redis_options){ .target = &target, .silence_ms = silence_ms };
+    /* A machine that has other things to do makes nothing slow here. */
+    options = (struct redis_options){ .target = &target,
+                                      .silence_ms = silence_ms,
+                                      .slow_ms = CALL_MS,
+                                      .connect_timeout_ms = CALL_MS };
     redis = redis_new(loop, &options);
     assert_non_null(redis);
 }
 
 static void begin(void)
 {
-    begin_with(0);
+    begin_with(CALL_MS);
 }
 
 static void end(void)
