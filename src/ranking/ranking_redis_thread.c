@@ -193,7 +193,8 @@ static void done(struct redis_call *call)
         answered(ranking, &header, call);
     if (ranking->sending == SENDING_ITEMS)
         ranking->flush_at_ms = loop_now_ms(ranking->loop) + ranking->flush_every_ms;
-    ranking->status_at_ms = loop_now_ms(ranking->loop) + STATUS_EVERY_MS;
+    if (ranking->sending != SENDING_LOAD)
+        ranking->status_at_ms = loop_now_ms(ranking->loop) + STATUS_EVERY_MS;
     ranking->sending = SENDING_NOTHING;
     pthread_cond_broadcast(&ranking->changed);
     pthread_mutex_unlock(&ranking->lock);
