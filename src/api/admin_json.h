@@ -49,6 +49,17 @@ struct winners_answer {
     struct str next_cursor;
     enum json_presence next_cursor_is;
 };
+struct dead_event_answer {
+    int64_t id, number, tries, occurred_at_ms, died_at_ms;
+    struct str consumer, event_id, type, key, why;
+};
+struct dead_events_answer {
+    struct dead_event_answer *events;
+    size_t events_count;
+    int64_t total_count;
+    struct str next_cursor;
+    enum json_presence next_cursor_is;
+};
 struct proof_gap_answer {
     int64_t from, to;
     struct str why;
@@ -71,7 +82,8 @@ struct proof_answer {
 };
 extern const struct json_type coupon_create_body_json, coupon_patch_body_json,
     users_create_body_json, users_create_answer_json, log_body_json, clock_body_json,
-    clock_answer_json, fault_body_json, winners_answer_json, proof_answer_json;
+    clock_answer_json, fault_body_json, winners_answer_json, proof_answer_json,
+    dead_event_answer_json, dead_events_answer_json;
 
 /* Fills `answer` from a proof; names and details are borrowed from it, arrays from the arena.
  * ERR_NOMEM. */

@@ -115,6 +115,7 @@ static const struct scene scenes[] = {
     { WELL, "POST", "/api/admin/test/clock", "{\"now\":\"9999-12-31T23:59:59Z\"}",
       PROBLEM_INVALID_INPUT },
     { WELL, "POST", "/api/admin/test/clock", "{}", PROBLEM_INVALID_INPUT },
+    EVENT_SCENES,
     ORDER_SCENES,
 };
 

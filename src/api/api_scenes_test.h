@@ -76,6 +76,16 @@ enum { FULL_CART_USER = 1999, FULL_CART = 100000 };
     { WELL, "DELETE", "/api/cart/items", CART_BODY("10", "3"), PROBLEM_COUNT }, \
     { WELL, "DELETE", "/api/cart/items", CART_BODY("10", "3"), PROBLEM_CART_ITEM_NOT_FOUND }
 
+#define DEAD_EVENT_SCENES(what) \
+    { WELL, "POST", "/api/admin/events/dead/1/" what, NULL, PROBLEM_NOT_FOUND }, \
+    { NO_LEDGER, "POST", "/api/admin/events/dead/1/" what, NULL, PROBLEM_STORE_UNAVAILABLE }, \
+    { NO_ROOM, "POST", "/api/admin/events/dead/1/" what, NULL, PROBLEM_OVERLOADED }
+#define EVENT_SCENES \
+    { WELL, "GET", "/api/admin/events/dead", NULL, PROBLEM_COUNT }, \
+    { WELL, "GET", "/api/admin/events/dead?cursor=x", NULL, PROBLEM_INVALID_INPUT }, \
+    { NO_LEDGER, "GET", "/api/admin/events/dead", NULL, PROBLEM_STORE_UNAVAILABLE }, \
+    DEAD_EVENT_SCENES("replay"), DEAD_EVENT_SCENES("skip")
+
 #define ORDER_BODY(user, product, quantity, key, more) \
     "{\"userId\":" user ",\"items\":[{\"productId\":" product ",\"quantity\":" quantity "}]," \
     "\"idempotencyKey\":\"" key "\"" more "}"

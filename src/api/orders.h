@@ -21,6 +21,9 @@ const char *payment_outcome_name(enum payment_outcome outcome);
  * where there is nothing to keep.
  */
 unsigned orders_render(const struct ledger_command *command, struct buf *answer);
+/* events_render.c: an event as other systems are told it. */
+void events_render(const struct ledger_event *event, const char *id, const char *key,
+                   struct buf *out);
 /* Fills in `ret_answer`, which borrows the order, `items` (one for each line) and `number`. */
 void order_answer_fill(const struct ledger_order *order, struct order_item_answer *items,
                        char number[ORDER_NUMBER_BYTES], struct order_answer *ret_answer);

@@ -123,10 +123,10 @@ struct ledger_events_read {
     size_t key_count;
     struct ledger_event *events;
     size_t event_count;
-    /* DEAD: a page by dead_id, behind ledger_read.after. */
+    /* DEAD: a page by dead_id, behind ledger_read.after; of all consumers, as dead_total is. */
     struct ledger_dead_event *dead;
     size_t dead_count;
-    /* COUNT: how many a consumer does not have, at most LEDGER_EVENTS_COUNTED_MAX; how many are
-     * dead. */
+    /* COUNT: how many a consumer does not have, at most LEDGER_EVENTS_COUNTED_MAX; how many of
+     * them are dead. */
     int64_t undelivered, dead_total;
 };

@@ -73,7 +73,7 @@ struct sqlite_ledger {
 /* A client's statements on events; prepared when the first of them is read. */
 struct sqlite_event_reads {
     sqlite3_stmt *next_key[LEDGER_CONSUMER_N], *rows[LEDGER_CONSUMER_N], *count[LEDGER_CONSUMER_N],
-        *held, *dead, *dead_count;
+        *held, *dead, *dead_count, *all_dead;
 };
 
 /* Reads run on the loop's own connection. */

@@ -34,6 +34,7 @@ enum err ledger_sqlite_read_events_open(struct sqlite_client *client)
                     " JOIN events e USING (kind, key_id, number)"
                     " WHERE d.dead_id > ? ORDER BY d.dead_id LIMIT ?" },
         { &s->dead_count, "SELECT count(*) FROM dead_events WHERE consumer = ?" },
+        { &s->all_dead, "SELECT count(*) FROM dead_events" },
     };
 
     _Static_assert(LEDGER_EVENTS_COUNTED_MAX == 100000, "the statement says it, too");
@@ -246,6 +247,7 @@ static enum err read_dead(struct sqlite_client *client, struct ledger_read *read
     events->dead = arena_alloc(read->arena, (size_t)read->limit * sizeof *events->dead);
     if (!events->dead)
         return ERR_NOMEM;
+    TRY(read_int(client->event.all_dead, &events->dead_total));
     sqlite3_bind_int64(stmt, 1, read->after);
     sqlite3_bind_int64(stmt, 2, read->limit + 1);
     while (e == ERR_OK && !read->more && (code = sqlite3_step(stmt)) == SQLITE_ROW) {

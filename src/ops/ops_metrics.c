@@ -273,6 +273,69 @@ static void ranking_failures_read(void *context, struct metrics_writer *writer)
     metrics_sample_int(writer, STR(""), (int64_t)ranking_numbers(api->shop).backup_failures);
 }
 
+/* ---- events ---- */
+
+static void each_consumer(const struct api *api, struct metrics_writer *writer,
+                          double (*value)(const struct events_stats *stats))
+{
+    for (int i = 0; i < LEDGER_CONSUMER_N; i++)
+        if (api->shop->consumers[i].on)
+            metrics_sample(writer, str_from(events_consumer_name((enum ledger_consumer)i)),
+                           value(&api->shop->events_stats[i]));
+}
+
+static double delivered_of(const struct events_stats *stats)
+{
+    return (double)atomic_load(&stats->delivered);
+}
+
+static double failures_of(const struct events_stats *stats)
+{
+    return (double)atomic_load(&stats->failures);
+}
+
+static double undelivered_of(const struct events_stats *stats)
+{
+    return (double)atomic_load(&stats->undelivered);
+}
+
+static double dead_of(const struct events_stats *stats)
+{
+    return (double)atomic_load(&stats->dead);
+}
+
+static double oldest_of(const struct events_stats *stats)
+{
+    int64_t since_ms = atomic_load(&stats->oldest_ms);
+
+    return since_ms ? (double)MAX(clock_wall_ms() - since_ms, 0) / 1000 : 0;
+}
+
+static void events_delivered_read(void *context, struct metrics_writer *writer)
+{
+    each_consumer(context, writer, delivered_of);
+}
+
+static void events_failures_read(void *context, struct metrics_writer *writer)
+{
+    each_consumer(context, writer, failures_of);
+}
+
+static void events_undelivered_read(void *context, struct metrics_writer *writer)
+{
+    each_consumer(context, writer, undelivered_of);
+}
+
+static void events_oldest_read(void *context, struct metrics_writer *writer)
+{
+    each_consumer(context, writer, oldest_of);
+}
+
+static void events_dead_read(void *context, struct metrics_writer *writer)
+{
+    each_consumer(context, writer, dead_of);
+}
+
 /* ---- promises ---- */
 
 static void over_issued_read(void *context, struct metrics_writer *writer)
@@ -352,6 +415,11 @@ void ops_metrics_register(struct api *api)
         { METRIC_gateway_in_flight, gateway_in_flight_read },
         { METRIC_payment_open, payment_open_read },
         { METRIC_payment_oldest, payment_oldest_read },
+        { METRIC_events_delivered, events_delivered_read },
+        { METRIC_events_failures, events_failures_read },
+        { METRIC_events_undelivered, events_undelivered_read },
+        { METRIC_events_oldest, events_oldest_read },
+        { METRIC_events_dead, events_dead_read },
         { METRIC_ranking_answers, ranking_answers_read },
         { METRIC_ranking_readable, ranking_readable_read },
         { METRIC_ranking_age, ranking_age_read },

@@ -14,6 +14,7 @@
 #include "gate/gate_memory.h"
 #include "ops/ops.h"
 #include "ranking/ranking_memory.h"
+#include "server/server_events.h"
 #include "server/server_gateway.h"
 #include "server/verb.h"
 #include "server/version.h"
@@ -89,6 +90,7 @@ static enum err open_ledger(struct server *server, struct config_error *error)
         .queue_age_max_ms = (uint64_t)config->ledger_queue_age_max_ms,
         .reserve_linger_ms = (uint64_t)config->ledger_reserve_linger_ms,
         .users_external = config->users_external,
+        .consumers = server_events_consumers(config),
         .metrics = metrics_slot(server->metrics, server->thread_count),
         .on_uncertain = end_uncertain,
         .context = server,
@@ -176,6 +178,7 @@ static enum err open_shop(struct server *server, struct config_error *error)
     TRY(shop_init(&server->shop, server->config, server->ledger, server->gate, server->gateway,
                   server->ranking));
     server->shop.render_settled = orders_render;
+    TRY(server_events_open(server->config, &server->shop, &server->events, error));
     snprintf(server->shop.gateway_key_end, sizeof server->shop.gateway_key_end, "-%02x%02x%02x%02x",
              id[0], id[1], id[2], id[3]);
     gate_memory_remembered(server->gate, coupon_note, &remembered);
@@ -236,6 +239,7 @@ void server_close(struct server *server)
         server_thread_fini(&server->threads[i]);
     server->threads = mem_free(server->threads);
     shop_fini(&server->shop);
+    server->events = server_events_close(server->events);
     server->gate = gate_memory_free(server->gate);
     server->gateway = gateway_free(server->gateway);
     server->ranking = ranking_memory_free(server->ranking);

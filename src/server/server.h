@@ -55,6 +55,7 @@ struct server {
     struct gate *gate;
     struct gateway *gateway; /* NULL: payment.gateway none */
     struct ranking *ranking;
+    struct server_events *events; /* NULL: nobody is told */
     struct shop shop;
     struct api api;
     struct config ops_config; /* the config, but that metrics are public; of ops_api */

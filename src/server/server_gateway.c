@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "gateway/gateway_http.h"
 #include "gateway/gateway_mock.h"
+#include "server/server_secret.h"
 
 /* A call that took longer is slow to the breaker. */
 enum { SLOW_MS = 2000 };
@@ -42,28 +43,10 @@ static enum err open_mock(const struct config *config, struct gateway **ret_gate
     return *ret_gateway ? ERR_OK : ERR_NOMEM;
 }
 
-static enum err read_secret(const struct config *config, struct buf *out,
-                            struct config_error *error)
-{
-    if (config->payment_http_secret_file[0])
-        TRY(config_read_secret(config->payment_http_secret_file, out, error));
-    else
-        buf_str_append(out, str_from(config->payment_http_secret));
-    if (!buf_ok(out))
-        return ERR_NOMEM;
-    if (out->len < GATEWAY_HTTP_SECRET_BYTES_MIN)
-        return config_refuse(
-            error,
-            "payment.http_secret_file %.200s holds %zu bytes, a key has at least %d: "
-            "`openssl rand -hex 32` makes one",
-            config->payment_http_secret_file, out->len, GATEWAY_HTTP_SECRET_BYTES_MIN);
-    return ERR_OK;
-}
-
 static enum err open_http(const struct config *config, struct gateway **ret_gateway,
                           struct config_error *error)
 {
-    CLEANUP(buf_fini) struct buf secret = { 0 };
+    CLEANUP(server_secret_wipe) struct buf secret = { 0 };
     struct gateway_http_options options = {
         .url = config->payment_http_url,
         .ca_file = config->payment_http_ca_file,
@@ -76,11 +59,10 @@ static enum err open_http(const struct config *config, struct gateway **ret_gate
     if (config->payment_http_ca_file[0] && access(config->payment_http_ca_file, R_OK) != 0)
         return config_refuse(error, "payment.http_ca_file %.300s cannot be read: %s",
                              config->payment_http_ca_file, strerror(errno));
-    TRY(read_secret(config, &secret, error));
+    TRY(server_secret(config->payment_http_secret, config->payment_http_secret_file,
+                      "payment.http_secret", GATEWAY_HTTP_SECRET_BYTES_MIN, &secret, error));
     options.secret = buf_str(&secret);
     enum err e = gateway_http_new(&options, ret_gateway);
-    if (secret.ptr)
-        explicit_bzero(secret.ptr, secret.len);
     return e == ERR_INVALID
                ? config_refuse(error, "payment.http_url is not a URL that can be called")
                : e;

@@ -9,6 +9,7 @@
 #include "auth/auth.h"
 #include "base/clock.h"
 #include "server/key_files.h"
+#include "server/server_events.h"
 #include "server/server_gateway.h"
 
 /* ---- looking ---- */
@@ -226,6 +227,7 @@ enum err store_may_serve(const struct store *store, const struct config *config,
     if (config->profile == CONFIG_PROD)
         TRY(prod_is_configured(config, ret_error));
     TRY(server_gateway_may_serve(config, ret_error));
+    TRY(server_events_may_serve(config, ret_error));
     if (config->profile != CONFIG_PROD)
         return ERR_OK;
     if (!store->exists)

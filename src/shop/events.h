@@ -10,6 +10,7 @@
 
 struct shop_loop;
 struct hook;
+struct redis_target;
 
 enum { EVENTS_ID_BYTES = 64, EVENTS_WHY_BYTES = 128, EVENTS_SINK_BYTES = 768 };
 
@@ -38,6 +39,14 @@ struct events_sink {
 
 /* NULL: no memory. */
 struct events_sink *events_webhook_new(struct hook *hook, struct loop *loop) MUST_CHECK;
+struct events_stream_options {
+    const struct redis_target *target;
+    const char *key;
+    int64_t length_max; /* about; 0: it is not trimmed */
+};
+/* `options` are borrowed. */
+struct events_sink *events_stream_new(const struct events_stream_options *options,
+                                      struct loop *loop) MUST_CHECK;
 
 /* What a consumer is like; kept by the shop. Times of 0 are not allowed. */
 struct events_consumer {

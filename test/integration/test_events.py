@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Events out: what was issued, completed and cancelled reaches a receiver, at least once and in order
+of each coupon and user, whatever happens to the receiver or to the server."""
+
+import os
+import random
+import threading
+import time
+
+import pytest
+
+from support import contract
+from support.receiver import Receiver
+from support.server import wait_for
+
+USERS = 40
+EVENTS = int(os.environ.get("DOORBUSTER_EVENTS", "2000"))  # 1000000 in a full run
+COUPON = 900
+
+
+@pytest.fixture
+def receiver():
+    with Receiver() as it:
+        yield it
+
+
+def shop(serve, receiver, tmp_path, **more):
+    """A shop with users 1001.., a product and COUPON."""
+    server = serve(**receiver.settings(tmp_path, **more))
+    make(server, USERS)
+    return server
+
+
+def make(server, users, quantity=100000):
+    post(server, "/api/admin/users", {"fromUserId": 1001, "toUserId": 1000 + users, "balance": 10**12}, 201)
+    post(server, "/api/admin/products", {"productId": 901, "name": "thing", "price": 10, "stock": 10**9}, 201)
+    coupon(server, COUPON, quantity)
+
+
+def coupon(server, coupon_id, quantity):
+    body = {"couponId": coupon_id, "name": "X", "discountRate": 10, "totalQuantity": quantity}
+    post(server, "/api/admin/coupons", {**body, "endsAt": "2036-01-01T00:00:00Z"}, 201)
+
+
+def post(server, path, body, status=200):
+    answer = server.caller.call("POST", path, body)
+    assert answer.status == status, answer
+    return answer.json
+
+
+def issue(server, user, coupon_id=COUPON):
+    return post(server, f"/api/coupons/{coupon_id}/issue", {"userId": user})
+
+
+def complete(server, user, key=None):
+    body = {"userId": user, "items": [{"productId": 901, "quantity": 1}]}
+    return post(server, "/api/orders/complete", {**body, "idempotencyKey": key} if key else body, 201)
+
+
+def metric(server, name, consumer="webhook"):
+    for line in server.caller.raw(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").body.decode().splitlines():
+        if line.startswith(f'{name}{{consumer="{consumer}"}}'):
+            return float(line.split()[-1])
+    raise AssertionError(f"no {name}")
+
+
+def of_key(receiver, key, count):
+    """Events that the load-test data makes do not matter."""
+    wait_for(lambda: receiver.last.get(key, 0) >= count, what=f"{count} events of {key}")
+    assert not receiver.wrong, receiver.wrong[:5]
+    return receiver.of(key)
+
+
+# ---- what they say ----
+
+
+def test_coupon(serve, receiver, tmp_path):
+    server = shop(serve, receiver, tmp_path)
+    answers = [issue(server, user) for user in (1001, 1002)]
+    post(server, f"/api/coupons/{COUPON}/reserve", {"userId": 1003})
+    events = of_key(receiver, f"coupon-{COUPON}", 3)
+    for number, (answer, event) in enumerate(zip(answers, events), 1):
+        assert event["type"] == "coupon.issued" and event["number"] == number
+        assert event["id"].startswith(f"coupon-{COUPON}-{number}-")
+        assert event["data"] == {
+            "couponId": COUPON,
+            "userId": 1000 + number,
+            "sequenceNumber": answer["sequenceNumber"],
+            "userCouponId": answer["userCouponId"],
+            "issuedAt": answer["issuedAt"],
+            "expiresAt": answer["expiresAt"],
+        }
+        assert event["occurredAt"] == answer["issuedAt"]
+    assert events[2]["data"]["userId"] == 1003
+
+
+def test_orders(serve, receiver, tmp_path):
+    server = shop(serve, receiver, tmp_path)
+    done = complete(server, 1001, "a")
+    assert complete(server, 1001, "a") == done
+    order_id = done["order"]["orderId"]
+    cancelled = post(server, f"/api/orders/{order_id}/cancel", {"userId": 1001, "idempotencyKey": "b"})
+    pending = post(
+        server, "/api/orders", {"userId": 1001, "items": [{"productId": 901, "quantity": 2}], "idempotencyKey": "c"}, 201
+    )
+    post(server, f"/api/orders/{pending['orderId']}/cancel", {"userId": 1001, "idempotencyKey": "d"})
+    first, second, third = of_key(receiver, "user-1001", 3)
+    assert [first["type"], second["type"], third["type"]] == ["order.completed", "order.cancelled", "order.cancelled"]
+    assert {name: first["data"][name] for name in done["order"]} == done["order"]
+    assert first["data"]["paidAt"] == done["payment"]["paidAt"] and first["data"]["cancelledAt"] is None
+    assert {name: second["data"][name] for name in cancelled} == cancelled
+    assert second["data"]["paidAt"] == done["payment"]["paidAt"] and second["data"]["cancelledAt"]
+    assert third["data"]["orderId"] == pending["orderId"] and third["data"]["paidAt"] is None
+    assert first["data"]["couponId"] is None
+
+
+def test_paid_through_the_gateway_refused(serve, receiver, tmp_path):
+    """A payment that is refused is no event."""
+    server = shop(serve, receiver, tmp_path)
+    body = {"userId": 1001, "items": [{"productId": 901, "quantity": 1}], "idempotencyKey": "fail-1"}
+    assert server.caller.call("POST", "/api/orders/complete", body).status == 402
+    complete(server, 1001)
+    (event,) = of_key(receiver, "user-1001", 1)
+    assert event["type"] == "order.completed"
+
+
+# ---- dead letters ----
+
+
+def test_dead(serve, receiver, tmp_path):
+    server = shop(serve, receiver, tmp_path, events__tries_max=3)
+    receiver.poisoned.add("user-1001")
+    for _ in range(3):
+        complete(server, 1001)
+        complete(server, 1002)
+    of_key(receiver, "user-1002", 3)  # the others go on
+
+    def dead():
+        answer = server.caller.call("GET", "/api/admin/events/dead?limit=10")
+        assert answer.status == 200
+        return answer.json["events"]
+
+    (event,) = wait_for(dead)
+    assert event["key"] == "user-1001" and event["number"] == 1 and event["type"] == "order.completed"
+    assert event["consumer"] == "webhook" and event["tries"] == 3 and event["why"] == "answered 500"
+    wait_for(lambda: metric(server, "events_dead") == 1)
+    assert metric(server, "events_undelivered") == 3 and metric(server, "events_failures_total") == 3
+    assert server.caller.call("GET", "/health/ready").status == 200
+    server.kill9()
+    server.start()
+    complete(server, 1001)  # it still waits, behind it
+    assert post(server, f"/api/admin/events/dead/{event['id']}/replay", None)["eventId"] == event["eventId"]
+    (again,) = wait_for(dead)
+    assert again["id"] != event["id"] and again["eventId"] == event["eventId"]
+    assert server.caller.call("POST", f"/api/admin/events/dead/{event['id']}/replay").status == 404
+    assert "user-1001" not in receiver.last
+    receiver.poisoned.clear()
+    receiver.last["user-1001"] = 1  # it is left out
+    assert post(server, f"/api/admin/events/dead/{again['id']}/skip", None)["number"] == 1
+    assert [event["number"] for event in of_key(receiver, "user-1001", 4)] == [2, 3, 4]
+    assert dead() == []
+    contract.check_problem(server.caller.call("POST", "/api/admin/events/dead/77/skip"))
+
+
+def test_pages(serve, receiver, tmp_path):
+    server = shop(serve, receiver, tmp_path, events__tries_max=1)
+    receiver.poisoned |= {f"user-{1000 + i}" for i in range(1, 6)}
+    for user in range(1001, 1006):
+        complete(server, user)
+    ask = lambda more: server.caller.call("GET", f"/api/admin/events/dead?limit=2{more}").json
+    wait_for(lambda: ask("")["totalCount"] == 5)
+    seen, more = [], ""
+    while more is not None:
+        page = ask(more)
+        seen += [event["key"] for event in page["events"]]
+        more = f"&cursor={page['nextCursor']}" if page["nextCursor"] else None
+    assert sorted(seen) == [f"user-{1000 + i}" for i in range(1, 6)]
+    assert server.caller.call("GET", "/api/admin/events/dead?cursor=x").status == 400
+
+
+# ---- refused configurations ----
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"events__webhook_url": "http://127.0.0.1:1/"}, "events.webhook_secret_file = /etc/doorbuster/events"),
+        ({"events__webhook_url": "http://[::1/", "events__webhook_secret": "x" * 32}, "not a URL that can be called"),
+        ({"events__stream": "events"}, "events.redis"),
+    ],
+)
+def test_refused(tmp_path, settings, said):
+    from support.server import Server
+
+    code, log = Server(tmp_path, **settings).start_refused()
+    assert code == 1 and said in log
+
+
+# ---- failures ----
+
+
+def test_receiver_away(serve, tmp_path):
+    """As long as it is away nothing is given up, whatever events.tries_max says."""
+    receiver = Receiver()
+    receiver.start()
+    settings = receiver.settings(tmp_path, events__tries_max=20)
+    receiver.stop()
+    server = serve(**settings)
+    make(server, USERS)
+    for user in range(1001, 1001 + USERS):
+        complete(server, user)
+    time.sleep(3)
+    receiver.start()
+    for user in range(1001, 1001 + USERS):
+        of_key(receiver, f"user-{user}", 1)
+    assert server.caller.call("GET", "/api/admin/events/dead").json["events"] == []
+    receiver.stop()
+
+
+def test_storm(serve, tmp_path):
+    """A receiver that fails 10 % of the time and is restarted; kill -9 of the server: every event at
+    least once, in order of each key, none lost."""
+    dice = random.Random(EVENTS)
+    users = max(EVENTS // 10, 50)
+    with Receiver(fail=0.1, keep=False) as receiver:
+        server = serve(threads=1, **receiver.settings(tmp_path, events__tries_max=0, events__webhook_timeout="2s"))
+        make(server, users, quantity=users)
+        settle = lambda: {f"user-{1000 + i}": orders[i] for i in range(1, users + 1) if orders[i]}
+        orders, taken, killing = [0] * (users + 1), set(), threading.Event()
+        started, restarts, kills = time.monotonic(), 0, 0
+        while sum(orders) + len(taken) < EVENTS:
+            step = min(max(EVENTS // 20, 50), 5000)
+            for _ in range(step):
+                user = dice.randrange(1, users + 1)
+                if user not in taken and dice.random() < 0.05:
+                    issue(server, 1000 + user)
+                    taken.add(user)
+                else:
+                    complete(server, 1000 + user)
+                    orders[user] += 1
+            if dice.random() < 0.5:
+                receiver.restart(after=dice.random() / 5)
+                restarts += 1
+            if dice.random() < 0.5:
+                server.kill9()
+                server.start()
+                kills += 1
+        wanted = {**settle(), **({f"coupon-{COUPON}": len(taken)} if taken else {})}
+        wait_for(
+            lambda: receiver.wrong or all(receiver.last.get(key, 0) >= count for key, count in wanted.items()),
+            seconds=60 + EVENTS // 200,
+            every=0.1,
+            what="all events",
+        )
+        assert not receiver.wrong, receiver.wrong[:5]
+        assert {key: receiver.last[key] for key in wanted} == wanted
+        wait_for(lambda: metric(server, "events_undelivered") == 0, what="all marked")
+        took = time.monotonic() - started
+        print(
+            f"\n{sum(wanted.values())} events, {receiver.tries} tries, {receiver.again} came again, {restarts} restarts,"
+            f" {kills} kills: {took:.1f} s, {sum(wanted.values()) / took:.0f} events/s"
+        )
