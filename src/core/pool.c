@@ -10,7 +10,7 @@
 #include "base/attr.h"
 #include "base/hash.h"
 
-enum { AVERAGE_SHIFT = 4, JITTER_PER_MILLE = 25 };
+enum { AVERAGE_SHIFT = 4, JITTER_PER_MILLE = 25, POOL_SLOW_PART = 4 };
 
 /* ---- beginning, time ---- */
 
@@ -22,10 +22,12 @@ void pool_init(struct pool *pool, const struct pool_options *options, uint64_t n
                            .ceiling = options->max,
                            .ceiling_ms = now_ms,
                            .window_ms = now_ms,
+                           .short_ms = UINT64_MAX,
                            .random = options->seed };
     for (size_t s = 0; s < POOL_SHARE_COUNT; s++) {
         uint32_t max = MAX(MIN(options->share_max[s], options->max), 1u);
-        uint32_t start = options->adaptive ? MAX(options->min_idle, (uint32_t)POOL_CLIMB_START) : max;
+        uint32_t start =
+            options->adaptive ? MAX(options->min_idle, (uint32_t)POOL_CLIMB_START) : max;
         pool_climb_init(&pool->climb[s], options->adaptive ? 1 : max, max, start);
     }
 }
@@ -40,6 +42,7 @@ bool pool_time(struct pool *pool, uint64_t now_ms)
         pool->window_ms = now_ms;
         pool->failed_ms = MIN(pool->failed_ms, now_ms);
         pool->opened_ms = MIN(pool->opened_ms, now_ms);
+        pool->short_ms = UINT64_MAX;
         pool->suspect_ms = MIN(pool->suspect_ms, now_ms);
     }
     if (back || now_ms > pool->now_ms)
@@ -48,6 +51,11 @@ bool pool_time(struct pool *pool, uint64_t now_ms)
 }
 
 /* ---- sums ---- */
+
+static void sooner(uint64_t *next_ms, uint64_t at_ms)
+{
+    *next_ms = MIN(*next_ms, at_ms);
+}
 
 static uint32_t all_lent(const struct pool *pool)
 {
@@ -216,11 +224,24 @@ bool pool_is_fresh(const struct pool *pool, const struct pool_entry *entry)
     return entry->good_ms + POOL_FRESH_MS > pool->now_ms && entry->good_ms >= pool->suspect_ms;
 }
 
-void pool_check(struct pool *pool)
+void pool_check(struct pool *pool, struct pool_entry *entry)
 {
     ASSERT(pool->idle > 0);
     pool->idle--;
     pool->checking++;
+    entry->lent_ms = pool->now_ms;
+}
+
+bool pool_is_slow(struct pool *pool, const struct pool_entry *entry, uint64_t *next_ms)
+{
+    uint64_t slow_ms = entry->lent_ms + pool->options.validation_timeout_ms / POOL_SLOW_PART;
+
+    if (pool->now_ms < slow_ms) {
+        sooner(next_ms, slow_ms);
+        return false;
+    }
+    pool->suspect_ms = MAX(pool->suspect_ms, entry->lent_ms);
+    return true;
 }
 
 bool pool_checked(struct pool *pool, struct pool_entry *entry, bool alive, bool silent)
@@ -308,9 +329,12 @@ static uint32_t worth_opening(const struct pool *pool)
     return (uint32_t)MIN(MAX(left, (uint64_t)1), (uint64_t)POOL_OPENING_MAX);
 }
 
+/* To min_idle in all, at once; for those that are lent, only if that lasts: a burst is over before
+ * a new connection is there. */
 static uint32_t refill(const struct pool *pool)
 {
-    uint32_t ready = pool->idle + pool->checking;
+    bool lasts = pool->short_ms != UINT64_MAX && pool->now_ms >= pool->short_ms + POOL_REFILL_MS;
+    uint32_t ready = lasts ? pool->idle + pool->checking : pool_total(pool);
     uint32_t n = pool->options.min_idle > ready ? pool->options.min_idle - ready : 0;
 
     return MIN(n, (uint32_t)POOL_REFILLING_MAX);
@@ -329,9 +353,19 @@ static uint32_t wanted_after_failure(const struct pool *pool)
            pool->now_ms >= pool->opened_ms + POOL_PROBE_MS;
 }
 
-uint32_t pool_wanted(const struct pool *pool)
+static void note_shortage(struct pool *pool)
+{
+    if (pool->idle + pool->checking >= pool->options.min_idle)
+        pool->short_ms = UINT64_MAX;
+    else if (pool->short_ms == UINT64_MAX)
+        pool->short_ms = pool->now_ms;
+}
+
+uint32_t pool_wanted(struct pool *pool)
 {
     uint32_t n;
+
+    note_shortage(pool);
 
     if (pool->failures > 0)
         n = wanted_after_failure(pool);
@@ -372,10 +406,11 @@ void pool_opened(struct pool *pool, struct pool_entry *entry, uint64_t began_ms)
     pool->failures = 0;
     if (pool->now_ms >= began_ms)
         average(&pool->creation_x16, pool->now_ms - began_ms);
-    *entry = (struct pool_entry){ .generation = pool->generation,
-                                  .until_ms = forever ? UINT64_MAX : pool->now_ms + lifetime_ms(pool),
-                                  .used_ms = pool->now_ms,
-                                  .good_ms = pool->now_ms };
+    *entry =
+        (struct pool_entry){ .generation = pool->generation,
+                             .until_ms = forever ? UINT64_MAX : pool->now_ms + lifetime_ms(pool),
+                             .used_ms = pool->now_ms,
+                             .good_ms = pool->now_ms };
 }
 
 void pool_open_failed(struct pool *pool, uint64_t began_ms, bool too_many)
@@ -394,17 +429,17 @@ void pool_open_failed(struct pool *pool, uint64_t began_ms, bool too_many)
     pool->failed_ms = pool->now_ms;
 }
 
+void pool_renew(struct pool *pool)
+{
+    pool->generation++;
+}
+
 void pool_set_probing(struct pool *pool, bool probing)
 {
     pool->probing = probing;
 }
 
 /* ---- as time goes by ---- */
-
-static void sooner(uint64_t *next_ms, uint64_t at_ms)
-{
-    *next_ms = MIN(*next_ms, at_ms);
-}
 
 /* Whether `span_ms` (0: for ever) after `since_ms` has come. */
 static bool is_due(const struct pool *pool, uint64_t since_ms, uint64_t span_ms, uint64_t *next_ms)
@@ -430,7 +465,7 @@ enum pool_due pool_idle_due(const struct pool *pool, const struct pool_entry *en
     if (entry->good_ms < pool->suspect_ms)
         return POOL_DUE_CHECK;
     return is_due(pool, entry->good_ms, pool->options.keepalive_ms, next_ms) ? POOL_DUE_CHECK
-                                                                            : POOL_DUE_NOTHING;
+                                                                             : POOL_DUE_NOTHING;
 }
 
 enum pool_due pool_lent_due(const struct pool *pool, struct pool_entry *entry, uint64_t *next_ms)
@@ -459,6 +494,8 @@ static void turn_window(struct pool *pool, uint64_t *next_ms)
 void pool_pass(struct pool *pool, uint64_t *next_ms)
 {
     turn_window(pool, next_ms);
+    if (pool->short_ms != UINT64_MAX && pool->now_ms < pool->short_ms + POOL_REFILL_MS)
+        sooner(next_ms, pool->short_ms + POOL_REFILL_MS);
     if (pool->ceiling < pool->options.max) {
         if (pool->now_ms >= pool->ceiling_ms + POOL_CEILING_MS) {
             pool->ceiling = MIN(pool->ceiling + MAX(pool->ceiling / 4, 1u), pool->options.max);

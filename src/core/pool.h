@@ -31,16 +31,17 @@ struct pool_options {
 };
 
 enum {
-    POOL_FRESH_MS = 500,       /* used so lately: not looked at before it is lent */
-    POOL_PROBE_MS = 250,       /* at least so often while somebody waits, or nothing is there */
-    POOL_BACKOFF_MS = 10,      /* doubling to */
+    POOL_FRESH_MS = 500,  /* used so lately: not looked at before it is lent */
+    POOL_PROBE_MS = 250,  /* at least so often while somebody waits, or nothing is there */
+    POOL_BACKOFF_MS = 10, /* doubling to */
     POOL_BACKOFF_MS_MAX = 5000,
-    POOL_OPENING_MAX = 8,      /* at once */
-    POOL_REFILLING_MAX = 4,    /* at once, where nobody waits */
-    POOL_PROBES_MAX = 4,       /* at once, while nothing is there */
-    POOL_CEILING_MS = 10000,   /* after too many clients: so long until one more is tried */
-    POOL_WINDOW_MS = 1000,     /* of throughput */
-    POOL_CLOCK_STEP_MS = 128,  /* back by more than this is a step */
+    POOL_OPENING_MAX = 8,     /* at once */
+    POOL_REFILL_MS = 1000,    /* that too few are idle lasts so long before more are opened */
+    POOL_REFILLING_MAX = 4,   /* at once, where nobody waits */
+    POOL_PROBES_MAX = 4,      /* at once, while nothing is there */
+    POOL_CEILING_MS = 10000,  /* after too many clients: so long until one more is tried */
+    POOL_WINDOW_MS = 1000,    /* of throughput */
+    POOL_CLOCK_STEP_MS = 128, /* back by more than this is a step */
 };
 
 /* Private. */
@@ -54,6 +55,7 @@ struct pool {
     uint32_t idle, checking, opening;
     uint32_t lent[POOL_SHARE_COUNT], waiting[POOL_SHARE_COUNT];
     uint64_t next_ticket;
+    uint64_t short_ms; /* since when fewer than min_idle are ready; UINT64_MAX: they are not */
     /* opening */
     uint32_t failures; /* in a row */
     uint64_t failed_ms, opened_ms;
@@ -69,10 +71,10 @@ struct pool {
 /* One connection, beside whatever it is. */
 struct pool_entry {
     uint32_t generation;
-    uint64_t until_ms; /* its lifetime's end, jitter and all */
-    uint64_t used_ms;  /* last lent, or opened */
-    uint64_t good_ms;  /* last known to be alive */
-    uint64_t lent_ms;
+    uint64_t until_ms;     /* its lifetime's end, jitter and all */
+    uint64_t used_ms;      /* last lent, or opened */
+    uint64_t good_ms;      /* last known to be alive */
+    uint64_t lent_ms;      /* or since when it is being looked at */
     enum pool_share share; /* while lent */
     bool leaked;           /* and told */
 };
@@ -101,7 +103,9 @@ bool pool_return(struct pool *pool, struct pool_entry *entry, bool alive);
 /* The borrower has it still, and nobody counts on it any more. */
 void pool_reclaim(struct pool *pool, struct pool_entry *entry);
 bool pool_is_fresh(const struct pool *pool, const struct pool_entry *entry);
-void pool_check(struct pool *pool); /* idle to being looked at */
+void pool_check(struct pool *pool, struct pool_entry *entry); /* idle to being looked at */
+/* One that is being looked at takes its time: others may be gone the same way, so look now. */
+bool pool_is_slow(struct pool *pool, const struct pool_entry *entry, uint64_t *next_ms);
 /* `silent`: it did not answer in time, so others may be gone the same way. As pool_return(). */
 bool pool_checked(struct pool *pool, struct pool_entry *entry, bool alive, bool silent);
 void pool_drop_idle(struct pool *pool, bool broken); /* an idle one was closed */
@@ -109,7 +113,7 @@ void pool_drop_idle(struct pool *pool, bool broken); /* an idle one was closed *
 /* ---- opening ---- */
 
 /* How many are to be opened now. */
-uint32_t pool_wanted(const struct pool *pool);
+uint32_t pool_wanted(struct pool *pool);
 /* One is. Answers how long it may take. */
 uint64_t pool_open(struct pool *pool);
 /* It is there, and idle. */
@@ -118,6 +122,7 @@ void pool_opened(struct pool *pool, struct pool_entry *entry, uint64_t began_ms)
 void pool_open_failed(struct pool *pool, uint64_t began_ms, bool too_many);
 /* The back end is taken for dead (the breaker is open): probe, whoever waits. */
 void pool_set_probing(struct pool *pool, bool probing);
+void pool_renew(struct pool *pool);         /* what there is now goes when it is not lent */
 bool pool_is_down(const struct pool *pool); /* nothing is there, and nothing could be opened */
 
 /* ---- as time goes by ---- */

@@ -24,7 +24,7 @@ struct pool_climb {
     uint32_t peak; /* in use, this window */
     bool held;     /* somebody waited for the limit, this window */
     uint32_t done; /* this window */
-    uint32_t seen;     /* windows that counted, ever */
+    uint32_t seen; /* windows that counted, ever */
     struct {
         uint32_t limit;
         double rate;

@@ -23,9 +23,17 @@ static const uint64_t bounds_ns[METRICS_BUCKETS] = {
     800000000, 1000000000, 2500000000, 5000000000, 10000000000,
 };
 
+/* From 1 µs to 30 s: a connection that is there is had in no time, a new one takes long. */
+static const uint64_t pool_bounds_ns[METRICS_BUCKETS] = {
+    1000,      5000,      10000,      25000,      50000,       100000,   250000,
+    500000,    1000000,   2500000,    5000000,    10000000,    25000000, 50000000,
+    100000000, 250000000, 1000000000, 5000000000, 30000000000,
+};
+
 static bool has_histogram(enum metrics_kind kind)
 {
-    return kind == METRICS_KIND_SECONDS || kind == METRICS_KIND_SIZES;
+    return kind == METRICS_KIND_SECONDS || kind == METRICS_KIND_SIZES ||
+           kind == METRICS_KIND_POOL_SECONDS;
 }
 
 static struct metrics_slot *free_slot(struct metrics_slot *slot)
@@ -110,13 +118,18 @@ static void observe(struct metrics_histogram *histogram, size_t bucket, uint64_t
 }
 
 /* A bound belongs to its bucket (`le`). Most requests take a few ms: a scan is as good as any. */
-static size_t bucket_of_ns(uint64_t ns)
+static size_t bucket_among(const uint64_t bounds[METRICS_BUCKETS], uint64_t ns)
 {
     size_t i = 0;
 
-    while (i < METRICS_BUCKETS && ns > bounds_ns[i])
+    while (i < METRICS_BUCKETS && ns > bounds[i])
         i++;
     return i;
+}
+
+static size_t bucket_of_ns(uint64_t ns)
+{
+    return bucket_among(bounds_ns, ns);
 }
 
 void metrics_observe_ns(struct metrics_slot *slot, enum metric id, uint64_t ns)
@@ -132,6 +145,12 @@ void metrics_observe(struct metrics_slot *slot, enum metric id, uint64_t value)
 
     ASSERT(metrics_rows[id].kind == METRICS_KIND_SIZES);
     observe(slot->histogram[id], MIN(bucket, (size_t)METRICS_BUCKETS), value);
+}
+
+void metrics_pool(struct metrics_slot *slot, enum metric id, uint64_t ns)
+{
+    ASSERT(metrics_rows[id].kind == METRICS_KIND_POOL_SECONDS);
+    observe(slot->histogram[id], bucket_among(pool_bounds_ns, ns), ns);
 }
 
 void metrics_breaker(struct metrics_slot *slot, enum metrics_breaker name, bool failed, uint64_t ns)

@@ -45,6 +45,7 @@ enum metrics_breaker {
     METRICS_BREAKER_GATEWAY,
     METRICS_BREAKER_REDIS,   /* the gate's */
     METRICS_BREAKER_RANKING, /* the ranking's, of Redis, too */
+    METRICS_BREAKER_POSTGRES,
     METRICS_BREAKER_COUNT,
 };
 
@@ -118,6 +119,9 @@ static inline void metrics_coupon(struct metrics_slot *slot, enum metrics_operat
 void metrics_observe_ns(struct metrics_slot *slot, enum metric id, uint64_t ns);
 /* SIZES */
 void metrics_observe(struct metrics_slot *slot, enum metric id, uint64_t value);
+/* POOL_SECONDS */
+#define METRICS_POOL_NAME "postgres" /* the label `pool`: there is one */
+void metrics_pool(struct metrics_slot *slot, enum metric id, uint64_t ns);
 /* One call that a breaker let through. */
 void metrics_breaker(struct metrics_slot *slot, enum metrics_breaker name, bool failed,
                      uint64_t ns);

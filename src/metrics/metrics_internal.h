@@ -13,6 +13,7 @@ enum metrics_kind {
     METRICS_KIND_INFO,
     METRICS_KIND_COUPON,
     METRICS_KIND_BREAKER_SECONDS,
+    METRICS_KIND_POOL_SECONDS,
     METRICS_KIND_HTTP_COUNTER,
     METRICS_KIND_HTTP_SECONDS,
 };
@@ -68,4 +69,5 @@ bool metrics_is_counter(const struct metrics_row *row); /* by its name */
 double metrics_process(enum metric id);
 const char *metrics_type_name(const struct metrics_row *row);
 extern const char *const metrics_bounds_seconds[METRICS_BUCKETS + 1];
+extern const char *const metrics_bounds_pool[METRICS_BUCKETS + 1];
 const char *metrics_outcome_name(enum metrics_outcome outcome);

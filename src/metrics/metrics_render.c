@@ -13,6 +13,11 @@ const char *const metrics_bounds_seconds[METRICS_BUCKETS + 1] = {
     "0.00005", "0.0001", "0.00025", "0.0005", "0.001", "0.0025", "0.005", "0.01", "0.025", "0.05",
     "0.1",     "0.25",   "0.3",     "0.5",    "0.8",   "1.0",    "2.5",   "5.0",  "10.0",  "+Inf",
 };
+const char *const metrics_bounds_pool[METRICS_BUCKETS + 1] = {
+    "0.000001", "0.000005", "0.00001", "0.000025", "0.00005", "0.0001", "0.00025",
+    "0.0005",   "0.001",    "0.0025",  "0.005",    "0.01",    "0.025",  "0.05",
+    "0.1",      "0.25",     "1.0",     "5.0",      "30.0",    "+Inf",
+};
 static const char *const bounds_sizes[METRICS_BUCKETS + 1] = {
     "1.0",     "2.0",     "4.0",     "8.0",      "16.0",     "32.0",   "64.0",
     "128.0",   "256.0",   "512.0",   "1024.0",   "2048.0",   "4096.0", "8192.0",
@@ -26,7 +31,8 @@ static const char *const outcome_names[METRICS_OUTCOME_COUNT] = {
     "ended",  "closed",   "overloaded", "unavailable", "invalid",
 };
 
-static const char *const breaker_names[METRICS_BREAKER_COUNT] = { "gateway", "redis", "ranking" };
+static const char *const breaker_names[METRICS_BREAKER_COUNT] = { "gateway", "redis", "ranking",
+                                                                  "postgres" };
 
 const char *metrics_breaker_name(enum metrics_breaker name)
 {
@@ -79,6 +85,7 @@ const char *metrics_type_name(const struct metrics_row *row)
     case METRICS_KIND_SIZES:
     case METRICS_KIND_HTTP_SECONDS:
     case METRICS_KIND_BREAKER_SECONDS:
+    case METRICS_KIND_POOL_SECONDS:
         return "histogram";
     default:
         return metrics_is_counter(row) ? "counter" : "gauge";
@@ -144,7 +151,9 @@ static void append_histogram(struct buf *buf, const struct metrics_row *row, str
                              const struct total *total)
 {
     bool seconds = row->kind != METRICS_KIND_SIZES;
-    const char *const *bounds = seconds ? metrics_bounds_seconds : bounds_sizes;
+    const char *const *bounds = row->kind == METRICS_KIND_POOL_SECONDS ? metrics_bounds_pool
+                                : seconds                              ? metrics_bounds_seconds
+                                                                       : bounds_sizes;
     uint64_t below = 0;
 
     for (size_t i = 0; i <= METRICS_BUCKETS; i++) {
@@ -175,14 +184,15 @@ static void append_histogram(struct buf *buf, const struct metrics_row *row, str
     buf_char(buf, '\n');
 }
 
-static void render_histogram(struct render *render, enum metric id)
+static void render_histogram(struct render *render, enum metric id, struct str labels)
 {
     struct metrics *metrics = render->metrics;
     struct total total = { .sum = 0 };
 
     for (size_t i = 0; i < metrics->slot_count; i++)
         add_histogram(&total, metrics->slots[i]->histogram[id]);
-    append_histogram(render->buf, &metrics_rows[id], STR_NONE, &total);
+    if (total.count > 0 || labels.len == 0) /* a pool that was never used has no series */
+        append_histogram(render->buf, &metrics_rows[id], labels, &total);
 }
 
 /* `method="GET",uri="/x"`; the last route is what no route took. */
@@ -346,7 +356,10 @@ static void render_row(struct render *render, enum metric id)
         break;
     case METRICS_KIND_SECONDS:
     case METRICS_KIND_SIZES:
-        render_histogram(render, id);
+        render_histogram(render, id, STR_NONE);
+        break;
+    case METRICS_KIND_POOL_SECONDS:
+        render_histogram(render, id, STR("pool=\"" METRICS_POOL_NAME "\""));
         break;
     case METRICS_KIND_SOURCE:
         if (metrics->feed[id].read)

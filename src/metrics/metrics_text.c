@@ -93,5 +93,8 @@ void metrics_markdown(struct buf *buf)
     buf_literal(buf, ".\nBuckets of durations, in seconds: ");
     for (size_t i = 0; i < METRICS_BUCKETS; i++)
         buf_printf(buf, "%s%s", i > 0 ? ", " : "", metrics_bounds_seconds[i]);
+    buf_literal(buf, "; of a pool's: ");
+    for (size_t i = 0; i < METRICS_BUCKETS; i++)
+        buf_printf(buf, "%s%s", i > 0 ? ", " : "", metrics_bounds_pool[i]);
     buf_literal(buf, ".\n");
 }

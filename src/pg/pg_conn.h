@@ -36,6 +36,7 @@ struct pg_reason {
 
 /* SQLSTATEs that a caller may want to tell apart. */
 #define PG_TOO_MANY_CLIENTS "53300"
+#define PG_READ_ONLY "25006"           /* a standby, or made one */
 #define PG_STATEMENT_CANCELLED "57014" /* statement_timeout, too */
 
 /* ---- source: any thread, does not change ---- */

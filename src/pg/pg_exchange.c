@@ -23,6 +23,16 @@ void pg_exchange_fini(struct pg_exchange *exchange)
     exchange->results = mem_free(exchange->results);
 }
 
+static void count(struct pg_tally *tally, const struct pg_exchange *exchange)
+{
+    enum err e = exchange->err;
+
+    tally->exchanges++;
+    tally->failed += e == ERR_UNAVAILABLE || e == ERR_UNCERTAIN || e == ERR_TIMEOUT;
+    tally->slowest_ns = MAX(tally->slowest_ns, exchange->took_ns);
+    tally->read_only |= strcmp(exchange->sqlstate, PG_READ_ONLY) == 0;
+}
+
 static void close_broken(struct pg_conn *conn)
 {
     loop_timer_stop(&conn->timer);
@@ -38,6 +48,7 @@ static void end(struct pg_conn *conn, enum err e)
     loop_timer_stop(&conn->timer);
     exchange->err = e;
     exchange->took_ns = clock_mono_ns() - conn->began_ns;
+    count(&conn->tally, exchange);
     if (conn->lost)
         close_broken(conn);
     else
@@ -56,6 +67,7 @@ static void tell_done(struct loop_task *task)
 static void end_later(struct pg_conn *conn, struct pg_exchange *exchange, enum err e)
 {
     exchange->err = e;
+    count(&conn->tally, exchange);
     exchange->task.run = tell_done;
     loop_post(conn->loop, &exchange->task);
 }

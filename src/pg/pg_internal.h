@@ -58,6 +58,13 @@ enum pg_conn_state {
     PG_CONN_BROKEN,
 };
 
+/* What the exchanges of one borrower met. */
+struct pg_tally {
+    uint32_t exchanges, failed; /* failed: the database did not do its part */
+    uint64_t slowest_ns;
+    bool read_only; /* a standby, or made one */
+};
+
 struct pg_conn {
     struct loop *loop;
     const struct pg_source *source;
@@ -85,6 +92,8 @@ struct pg_conn {
 
     void (*on_broken)(void *context);
     void *on_broken_context;
+    void *owner; /* whose pool it is in */
+    struct pg_tally tally;
 };
 
 /* The one mover. */

@@ -151,6 +151,18 @@ static void publish(struct pg_pool *pool)
                           memory_order_relaxed);
 }
 
+/* Of those that are being looked at, the first is the oldest. */
+static uint64_t when_slow(struct pg_pool *pool)
+{
+    struct list *head = &pool->in[PG_POOLED_CHECKING];
+    uint64_t next_ms = UINT64_MAX;
+
+    if (!list_empty(head))
+        (void)pool_is_slow(&pool->rules, &CONTAINER_OF(head->next, struct pg_pooled, node)->entry,
+                           &next_ms);
+    return next_ms;
+}
+
 void pg_pool_settle(struct pg_pool *pool)
 {
     uint64_t next_ms = UINT64_MAX;
@@ -165,6 +177,7 @@ void pg_pool_settle(struct pg_pool *pool)
     }
     serve(pool);
     pg_pool_open_more(pool);
+    next_ms = MIN(next_ms, when_slow(pool));
     pool_pass(&pool->rules, &next_ms);
     arm(pool, next_ms);
     publish(pool);
@@ -206,6 +219,15 @@ static void reclaim(struct pg_pool *pool, struct pg_pooled *pooled)
     pg_pooled_move(pooled, PG_POOLED_LOST);
     pg_pool_give_back(pool, pooled->permit);
     pg_conn_break(pooled->conn);
+}
+
+/* A server that does not answer one is likely not to answer the others. */
+static void look_at_checked(struct pg_pool *pool, uint64_t *next_ms)
+{
+    struct pg_pooled *pooled;
+
+    LIST_FOREACH (pooled, &pool->in[PG_POOLED_CHECKING], struct pg_pooled, node)
+        (void)pool_is_slow(&pool->rules, &pooled->entry, next_ms);
 }
 
 static void look_at_lent(struct pg_pool *pool, uint64_t *next_ms)
@@ -262,6 +284,7 @@ static void look(struct loop_timer *timer)
     if (pool_time(&pool->rules, loop_now_ms(pool->loop)))
         LOG(LOG_WARN, "pool: the clock has stepped back, connections are renewed");
     look_at_line(pool, &next_ms);
+    look_at_checked(pool, &next_ms);
     look_at_lent(pool, &next_ms);
     look_at_idle(pool, &next_ms);
     probe(pool);

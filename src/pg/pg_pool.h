@@ -60,11 +60,11 @@ struct pg_borrow {
 
 #define PG_TEXT_(x) #x
 #define PG_TEXT(x) PG_TEXT_(x)
-#define PG_BORROW(pool_, borrow_)                            \
-    do {                                                     \
-        struct pg_borrow *pg_borrow_ = (borrow_);            \
-        pg_borrow_->where = __FILE__ ":" PG_TEXT(__LINE__);  \
-        pg_pool_borrow((pool_), pg_borrow_);                 \
+#define PG_BORROW(pool_, borrow_)                           \
+    do {                                                    \
+        struct pg_borrow *pg_borrow_ = (borrow_);           \
+        pg_borrow_->where = __FILE__ ":" PG_TEXT(__LINE__); \
+        pg_pool_borrow((pool_), pg_borrow_);                \
     } while (0)
 
 void pg_pool_borrow(struct pg_pool *pool, struct pg_borrow *borrow);
@@ -82,5 +82,5 @@ struct pg_pool_stats {
     struct breaker_status breaker;
 };
 struct pg_pool_stats pg_pool_stats(struct pg_pool *pool); /* any thread */
-/* Rows hikaricp_*; before the first scrape. */
+/* Rows hikaricp_*; before the first scrape. The breaker's rows take pg_pool_stats(). */
 void pg_pool_tell_metrics(struct pg_pool *pool, struct metrics *metrics);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Connections of a pool: how they are opened, looked at and closed. Who gets one is in pg_pool.c. */
+/* Connections of a pool: how they are opened, looked at and closed. Who gets one is in pg_pool.c.
+ */
 #include <string.h>
 
 #include "base/assert.h"
@@ -74,7 +75,7 @@ void pg_pooled_ping(struct pg_pooled *pooled, const char *sql)
     static const struct pg_statement ping = { .sql = ping_sql };
     struct pg_pool *pool = pooled->pool;
 
-    pool_check(&pool->rules);
+    pool_check(&pool->rules, &pooled->entry);
     pg_pooled_move(pooled, PG_POOLED_CHECKING);
     pooled->ping = (struct pg_exchange){
         .done = pinged,
@@ -85,7 +86,8 @@ void pg_pooled_ping(struct pg_pooled *pooled, const char *sql)
     pg_exchange(pooled->conn, &pooled->ping);
 }
 
-/* The server has hung up. One that is lent or being looked at is found broken at the end of that. */
+/* The server has hung up. One that is lent or being looked at is found broken at the end of that.
+ */
 static void broken(void *context)
 {
     struct pg_pooled *pooled = context;

@@ -56,11 +56,10 @@ struct pg_pool_stats pg_pool_stats(struct pg_pool *pool)
     return stats;
 }
 
-#define READ(field)                                                         \
-    static void read_##field(void *context, struct metrics_writer *writer)  \
-    {                                                                       \
-        metrics_sample_int(writer, STR(METRICS_POOL_NAME),                  \
-                           (int64_t)pg_pool_stats(context).field);          \
+#define READ(field)                                                                                \
+    static void read_##field(void *context, struct metrics_writer *writer)                         \
+    {                                                                                              \
+        metrics_sample_int(writer, STR(METRICS_POOL_NAME), (int64_t)pg_pool_stats(context).field); \
     }
 READ(total)
 READ(active)

@@ -42,7 +42,7 @@ struct pg_pool {
     uint64_t armed_ms;
     uint64_t probed_ms; /* last time that an idle one was asked because the breaker is open */
     uint64_t told_ms;   /* last time that a failure was logged */
-    bool settling, closing;
+    bool closing;
 
     pthread_mutex_t lock;
     struct breaker breaker; /* under `lock` */
@@ -63,7 +63,7 @@ void pg_pool_give_back(struct pg_pool *pool, struct breaker_permit permit);
 void pg_pool_tell_breaker(struct pg_pool *pool, struct breaker_permit permit, bool failed,
                           uint64_t took_ns);
 void pg_pool_tell_unopened(struct pg_pool *pool, uint64_t took_ns); /* one could not be opened */
-void pg_pool_probed(struct pg_pool *pool); /* the database has answered */
+void pg_pool_probed(struct pg_pool *pool);                          /* the database has answered */
 bool pg_pool_is_open(struct pg_pool *pool); /* the breaker: nothing passes */
 /* pg_pool.c: something has changed. */
 void pg_pool_settle(struct pg_pool *pool);

@@ -1,0 +1,556 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The pool against a real server, with a door in between. */
+#include "base/log.h"
+#include "base/mem.h"
+#include "pg/pg_door_test.h"
+#include "pg/pg_pool_internal.h"
+
+static struct pg_pool *pool;
+static struct pg_pool_options options;
+static size_t callers_left;
+
+static void set_defaults(void)
+{
+    options = (struct pg_pool_options){
+        .rules = { .max = 10,
+                   .min_idle = 2,
+                   .share_max = { 10, 10 },
+                   .connection_timeout_ms = 5000,
+                   .validation_timeout_ms = 300,
+                   .leak_ms = 30000,
+                   .seed = 1 },
+        .breaker = breaker_options_default(250, 1),
+    };
+}
+
+static void begin_pool(void)
+{
+    callers_left = 0;
+    log_set_level(LOG_ERROR);
+    door_begin();
+    begin_at(door.url);
+    pool = pg_pool_new(loop, source, &options);
+    assert_non_null(pool);
+}
+
+static void begin(void)
+{
+    set_defaults();
+    begin_pool();
+}
+
+static void end(void)
+{
+    run_for(1);
+    pool = pg_pool_free(pool);
+    finish();
+    door_end();
+}
+
+static struct pg_pool_stats stats(void)
+{
+    return pg_pool_stats(pool);
+}
+
+/* At most 10 s for `condition`, a look every ms. */
+#define WAIT_UNTIL(condition)                                  \
+    do {                                                       \
+        uint64_t wait_began_ = clock_mono_ns();                \
+        while (!(condition)) {                                 \
+            if (clock_mono_ns() - wait_began_ > 10000000000u)  \
+                fail_msg("waited in vain for %s", #condition); \
+            run_for(1);                                        \
+        }                                                      \
+    } while (0)
+
+static void fill(uint32_t idle)
+{
+    WAIT_UNTIL(stats().idle >= idle);
+}
+
+/* ---- one who borrows, asks and returns ---- */
+
+struct caller {
+    struct pg_borrow borrow;
+    struct pg_exchange exchange;
+    struct pg_statement statement;
+    bool over;
+    enum err err;
+    uint64_t began_ns, took_ns;
+};
+
+static void caller_ends(struct caller *caller, enum err e)
+{
+    caller->over = true;
+    caller->err = e;
+    caller->took_ns = clock_mono_ns() - caller->began_ns;
+    if (--callers_left == 0)
+        loop_stop(loop);
+}
+
+static void caller_asked(struct pg_exchange *exchange)
+{
+    struct caller *caller = CONTAINER_OF(exchange, struct caller, exchange);
+    enum err e = exchange->err;
+
+    pg_exchange_fini(exchange);
+    pg_pool_return(pool, caller->borrow.conn);
+    caller_ends(caller, e);
+}
+
+static void caller_has_one(struct pg_borrow *borrow)
+{
+    struct caller *caller = CONTAINER_OF(borrow, struct caller, borrow);
+
+    if (borrow->err != ERR_OK) {
+        caller_ends(caller, borrow->err);
+        return;
+    }
+    caller->exchange = (struct pg_exchange){ .done = caller_asked,
+                                             .statements = &caller->statement,
+                                             .count = 1,
+                                             .deadline_ms = loop_now_ms(loop) + 5000 };
+    pg_exchange(borrow->conn, &caller->exchange);
+}
+
+static void caller_begin(struct caller *caller, const char *sql, enum pool_share share)
+{
+    *caller = (struct caller){ .borrow = { .done = caller_has_one, .share = share },
+                               .statement = { .sql = sql },
+                               .began_ns = clock_mono_ns() };
+    callers_left++;
+    PG_BORROW(pool, &caller->borrow);
+}
+
+static enum err ask(const char *sql)
+{
+    struct caller caller;
+
+    caller_begin(&caller, sql, POOL_READS);
+    loop_run(loop);
+    return caller.err;
+}
+
+/* One who keeps what they got. */
+static void got(struct pg_borrow *borrow)
+{
+    (void)borrow;
+    loop_stop(loop);
+}
+
+static struct pg_borrow take(enum pool_share share)
+{
+    struct pg_borrow borrow = { .done = got, .share = share, .request_id = "r-1" };
+
+    PG_BORROW(pool, &borrow);
+    loop_run(loop);
+    return borrow;
+}
+
+/* ---- tests ---- */
+
+static void test_fills_and_lends(void **state)
+{
+    (void)state;
+    begin();
+    fill(2);
+    assert_int_equal(stats().total, 2);
+    assert_int_equal(ask("SELECT 1"), ERR_OK);
+    assert_int_equal(stats().active, 0);
+    assert_int_equal(stats().peak, 1);
+    assert_int_equal(stats().recommended_max, 2);
+    end();
+}
+
+static void test_first_come_first_served(void **state)
+{
+    struct caller callers[20];
+
+    (void)state;
+    set_defaults();
+    options.rules.max = 1;
+    options.rules.min_idle = 1;
+    begin_pool();
+    for (size_t i = 0; i < 20; i++)
+        caller_begin(&callers[i], "SELECT 1", i % 2 ? POOL_READS : POOL_BATCHES);
+    loop_run(loop);
+    for (size_t i = 0; i < 20; i++) {
+        assert_int_equal(callers[i].err, ERR_OK);
+        if (i > 0)
+            assert_true(callers[i].took_ns + callers[i].began_ns >
+                        callers[i - 1].took_ns + callers[i - 1].began_ns);
+    }
+    assert_int_equal(stats().total, 1);
+    end();
+}
+
+static void test_shares_have_limits_of_their_own(void **state)
+{
+    struct caller reads[4];
+
+    (void)state;
+    set_defaults();
+    options.rules.share_max[POOL_READS] = 1;
+    begin_pool();
+    fill(2);
+    for (size_t i = 0; i < 4; i++)
+        caller_begin(&reads[i], "SELECT pg_sleep(0.02)", POOL_READS);
+    run_for(1);
+    assert_int_equal(stats().active, 1);
+    callers_left++;                              /* not the last */
+    struct pg_borrow batch = take(POOL_BATCHES); /* passes those who wait for their share */
+    callers_left--;
+    assert_int_equal(batch.err, ERR_OK);
+    assert_false(reads[3].over);
+    pg_pool_return(pool, batch.conn);
+    loop_run(loop);
+    assert_true(reads[3].over);
+    end();
+}
+
+static void test_an_open_transaction_is_rolled_back(void **state)
+{
+    (void)state;
+    begin();
+    fill(2);
+    assert_int_equal(ask("BEGIN"), ERR_OK);
+    WAIT_UNTIL(stats().total == 2);
+    for (int i = 0; i < 5; i++) { /* whichever it is */
+        struct pg_borrow borrow = take(POOL_READS);
+        assert_int_equal(borrow.err, ERR_OK);
+        assert_false(pg_conn_in_transaction(borrow.conn));
+        pg_pool_return(pool, borrow.conn);
+    }
+    end();
+}
+
+static void test_waiting_ends(void **state)
+{
+    (void)state;
+    set_defaults();
+    options.rules.max = options.rules.min_idle = 1;
+    options.rules.connection_timeout_ms = 60;
+    begin_pool();
+    fill(1);
+    struct pg_borrow first = take(POOL_READS);
+    uint64_t began_ms = loop_now_ms(loop);
+    struct pg_borrow second = take(POOL_READS);
+    assert_int_equal(second.err, ERR_TIMEOUT);
+    assert_in_range(loop_now_ms(loop) - began_ms, 60, 500);
+    assert_int_equal(stats().timeouts, 1);
+    pg_pool_return(pool, first.conn);
+    end();
+}
+
+enum { CALLERS = 50, BURST_IDLE = 5, BURST_MS = 25 };
+static const char burst_sql[] = "SELECT pg_sleep(0.002)";
+
+static uint64_t burst_ns(void)
+{
+    static struct caller callers[CALLERS];
+    uint64_t began_ns = clock_mono_ns();
+
+    for (size_t i = 0; i < CALLERS; i++)
+        caller_begin(&callers[i], burst_sql, POOL_READS);
+    loop_run(loop);
+    for (size_t i = 0; i < CALLERS; i++)
+        assert_int_equal(callers[i].err, ERR_OK);
+    return clock_mono_ns() - began_ns;
+}
+
+/* What one connection would take for its part of them: on a machine that is busy, more than 20 ms.
+ */
+static uint64_t part_ns(void)
+{
+    uint64_t began_ns = clock_mono_ns();
+
+    for (size_t i = 0; i < CALLERS / BURST_IDLE; i++)
+        assert_int_equal(ask(burst_sql), ERR_OK);
+    return clock_mono_ns() - began_ns;
+}
+
+/* 50 callers on 5 idle connections; 150 ms to connect, 2 ms a query. */
+static void test_a_burst_is_served_by_what_is_there(void **state)
+{
+    uint64_t best_ns = UINT64_MAX, allowed_ns = 0;
+    uint32_t most = 0;
+
+    (void)state;
+    for (int tries = 0; tries < 6 && best_ns > allowed_ns; tries++) {
+        set_defaults();
+        options.rules.max = 60;
+        options.rules.min_idle = BURST_IDLE;
+        options.rules.share_max[POOL_READS] = 60;
+        begin_pool();
+        door.late_ms = 150;
+        fill(BURST_IDLE);
+        best_ns = MIN(best_ns, burst_ns());
+        run_for(400); /* for all that may still be on their way in */
+        most = MAX(most, stats().total);
+        allowed_ns = MAX(part_ns() * 5 / 4, BURST_MS * 1000000ull);
+        end();
+    }
+    print_message("burst of 50 on 5: %.1f ms, %u connections\n", (double)best_ns / 1e6, most);
+    assert_true(best_ns <= allowed_ns);
+    assert_true(most <= BURST_IDLE + 1);
+}
+
+/* Broken, and the next good answer soon after it is back; asked all the while. */
+static void test_database_back(void **state)
+{
+    uint64_t worst_ms = 0;
+
+    (void)state;
+    begin();
+    for (uint64_t away_ms = 100; away_ms <= 3200; away_ms *= 2) {
+        fill(2);
+        assert_int_equal(ask("SELECT 1"), ERR_OK);
+        door.shut = true;
+        uint64_t began_ms = loop_now_ms(loop);
+        while (loop_now_ms(loop) < began_ms + away_ms) {
+            struct caller caller;
+            caller_begin(&caller, "SELECT 1", POOL_READS);
+            caller.borrow.deadline_ms = 0;
+            run_for(20);
+            if (!caller.over) { /* waits in line: that ends when it is back */
+                run_for(began_ms + away_ms > loop_now_ms(loop)
+                            ? began_ms + away_ms - loop_now_ms(loop)
+                            : 1);
+                door.shut = false;
+                uint64_t back_ms = loop_now_ms(loop);
+                while (!caller.over)
+                    run_for(1);
+                if (caller.err == ERR_OK)
+                    worst_ms = MAX(worst_ms, loop_now_ms(loop) - back_ms);
+                break;
+            }
+        }
+        door.shut = false;
+        uint64_t back_ms = loop_now_ms(loop);
+        while (ask("SELECT 1") != ERR_OK)
+            run_for(5);
+        worst_ms = MAX(worst_ms, loop_now_ms(loop) - back_ms);
+    }
+    print_message("database back: first good query after %u ms at most\n", (unsigned)worst_ms);
+    assert_true(worst_ms <= 1000);
+    end();
+}
+
+/* All idle connections are silent: gone within twice the time for validation, and whoever came
+ * first has got a new one by then. */
+static void test_silent_peers_are_evicted(void **state)
+{
+    enum { IDLE = 5 };
+    struct caller caller;
+
+    (void)state;
+    set_defaults();
+    options.rules.min_idle = IDLE;
+    begin_pool();
+    fill(IDLE);
+    run_for(600); /* no longer trusted */
+    uint64_t evicted = stats().evicted;
+    door.silent = true;
+    uint64_t began_ms = loop_now_ms(loop);
+    caller_begin(&caller, "SELECT 1", POOL_READS);
+    while (stats().evicted < evicted + IDLE && loop_now_ms(loop) < began_ms + 5000)
+        run_for(1);
+    uint64_t took_ms = loop_now_ms(loop) - began_ms;
+    print_message("%u silent peers evicted after %u ms (validation %u ms)\n", IDLE,
+                  (unsigned)took_ms, (unsigned)options.rules.validation_timeout_ms);
+    assert_true(took_ms <= 2 * options.rules.validation_timeout_ms);
+    door.silent = false;
+    loop_run(loop);
+    assert_int_equal(caller.err, ERR_OK);
+    end();
+}
+
+static void test_leak_is_told(void **state)
+{
+    enum { LEAK_MS = 120, RECLAIM_MS = 400 };
+
+    (void)state;
+    set_defaults();
+    options.rules.leak_ms = LEAK_MS;
+    options.rules.reclaim_ms = RECLAIM_MS;
+    begin_pool();
+    fill(2);
+    struct pg_borrow kept = take(POOL_READS);
+    const struct pg_pooled *pooled = kept.conn->owner;
+    assert_non_null(strstr(pooled->where, "pg_pool_test.c:"));
+    assert_string_equal(pooled->request_id, "r-1");
+    uint64_t began_ms = loop_now_ms(loop);
+    while (stats().leaked == 0 && loop_now_ms(loop) < began_ms + 5000)
+        run_for(1);
+    uint64_t late_ms = loop_now_ms(loop) - began_ms - LEAK_MS;
+    print_message("leak told %u ms after its threshold\n", (unsigned)late_ms);
+    assert_true(late_ms <= 100);
+    while (stats().active > 0 && loop_now_ms(loop) < began_ms + 5000)
+        run_for(1);
+    assert_in_range(loop_now_ms(loop) - began_ms, RECLAIM_MS, RECLAIM_MS + 100);
+    assert_int_equal(stats().leaked, 1);
+    assert_false(pg_conn_is_good(kept.conn));
+    pg_pool_return(pool, kept.conn);
+    assert_int_equal(ask("SELECT 1"), ERR_OK);
+    end();
+}
+
+struct many {
+    struct pg_borrow borrow;
+    uint64_t left;
+};
+
+static void again(struct pg_borrow *borrow)
+{
+    struct many *many = CONTAINER_OF(borrow, struct many, borrow);
+
+    assert_int_equal(borrow->err, ERR_OK);
+    pg_pool_return(pool, borrow->conn);
+    if (--many->left == 0)
+        loop_stop(loop);
+    else
+        PG_BORROW(pool, borrow);
+}
+
+static void test_no_leak_is_told_falsely(void **state)
+{
+    enum { BORROWS = 1000000 };
+    struct many many = { .borrow = { .done = again, .share = POOL_READS }, .left = BORROWS };
+
+    (void)state;
+    set_defaults();
+    options.rules.leak_ms = 1000;
+    begin_pool();
+    fill(2);
+    uint64_t began_ns = clock_mono_ns();
+    PG_BORROW(pool, &many.borrow);
+    loop_run(loop);
+    print_message("%u borrows: %.0f ns each\n", BORROWS,
+                  (double)(clock_mono_ns() - began_ns) / BORROWS);
+    assert_int_equal(stats().leaked, 0);
+    end();
+}
+
+static void test_keepalive_and_lifetime(void **state)
+{
+    (void)state;
+    set_defaults();
+    options.rules.max_lifetime_ms = 300;
+    begin_pool();
+    fill(2);
+    uint64_t created = stats().created;
+    struct pg_borrow kept = take(POOL_READS);
+    run_for(1500);
+    assert_true(pg_conn_is_good(kept.conn)); /* never one that is lent */
+    assert_true(stats().created >= created + 2);
+    pg_pool_return(pool, kept.conn);
+    end();
+}
+
+static void test_idle_ones_above_the_minimum_go(void **state)
+{
+    struct caller callers[6];
+
+    (void)state;
+    set_defaults();
+    options.rules.idle_timeout_ms = 700;
+    begin_pool();
+    fill(2);
+    for (size_t i = 0; i < 6; i++)
+        caller_begin(&callers[i], "SELECT pg_sleep(0.3)", POOL_READS);
+    loop_run(loop);
+    assert_true(stats().total > 2);
+    WAIT_UNTIL(stats().total == 2);
+    end();
+}
+
+/* The database is away: the breaker opens, borrowing ends at once, and soon after it is back it is
+ * half open. */
+static void test_breaker(void **state)
+{
+    struct caller callers[8];
+
+    (void)state;
+    begin();
+    fill(2);
+    door.shut = true;
+    WAIT_UNTIL(stats().breaker.state == BREAKER_OPEN);
+    uint64_t began_ns = clock_mono_ns();
+    assert_int_equal(ask("SELECT 1"), ERR_UNAVAILABLE);
+    assert_true(clock_mono_ns() - began_ns < 50000000);
+    assert_true(stats().breaker.not_permitted > 0);
+    door.shut = false;
+    WAIT_UNTIL(stats().breaker.state == BREAKER_HALF_OPEN);
+    for (size_t i = 0; i < 8; i++)
+        caller_begin(&callers[i], "SELECT 1", POOL_READS);
+    loop_run(loop);
+    assert_int_equal(callers[4].err, ERR_OK);
+    assert_int_equal(callers[5].err, ERR_UNAVAILABLE); /* five are let through for trial */
+    assert_int_equal(stats().breaker.state, BREAKER_CLOSED);
+    assert_int_equal(ask("SELECT 1"), ERR_OK);
+    end();
+}
+
+static void test_too_many_clients_lowers_the_limit(void **state)
+{
+    struct caller callers[10];
+    char text[512];
+
+    (void)state;
+    run_apart("DROP ROLE IF EXISTS few_clients; CREATE ROLE few_clients LOGIN CONNECTION LIMIT 3");
+    set_defaults();
+    log_set_level(LOG_ERROR);
+    snprintf(text, sizeof text, "postgresql://few_clients%s", strchr(test_url(), '@'));
+    begin_at(text);
+    pool = pg_pool_new(loop, source, &options);
+    for (size_t i = 0; i < 10; i++)
+        caller_begin(&callers[i], "SELECT pg_sleep(0.05)", POOL_READS);
+    loop_run(loop);
+    for (size_t i = 0; i < 10; i++)
+        assert_int_equal(callers[i].err, ERR_OK);
+    assert_int_equal(stats().total, 3);
+    assert_int_equal(stats().breaker.state, BREAKER_CLOSED);
+    assert_int_equal(stats().breaker.counts.failed, 0);
+    pool = pg_pool_free(pool);
+    finish();
+    run_apart("DROP ROLE few_clients");
+}
+
+static void test_closing_sends_away(void **state)
+{
+    struct pg_borrow waits = { .done = got, .share = POOL_READS };
+
+    (void)state;
+    set_defaults();
+    begin_pool();
+    door.silent = true;
+    PG_BORROW(pool, &waits);
+    run_for(20);
+    pool = pg_pool_free(pool);
+    assert_int_equal(waits.err, ERR_UNAVAILABLE);
+    finish();
+    door_end();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_fills_and_lends),
+        cmocka_unit_test(test_first_come_first_served),
+        cmocka_unit_test(test_shares_have_limits_of_their_own),
+        cmocka_unit_test(test_an_open_transaction_is_rolled_back),
+        cmocka_unit_test(test_waiting_ends),
+        cmocka_unit_test(test_a_burst_is_served_by_what_is_there),
+        cmocka_unit_test(test_database_back),
+        cmocka_unit_test(test_silent_peers_are_evicted),
+        cmocka_unit_test(test_leak_is_told),
+        cmocka_unit_test(test_no_leak_is_told_falsely),
+        cmocka_unit_test(test_keepalive_and_lifetime),
+        cmocka_unit_test(test_idle_ones_above_the_minimum_go),
+        cmocka_unit_test(test_breaker),
+        cmocka_unit_test(test_too_many_clients_lowers_the_limit),
+        cmocka_unit_test(test_closing_sends_away),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
