@@ -170,13 +170,11 @@ local function give_back(step, slot)
 end
 
 -- Numbers before `slot` that were never handed out are returned ones from now on.
-local function skip_to(step, slot, but)
+local function skip_to(step, slot)
     local now, skipped = step.now, {}
     for number = now.next, math.min(slot - 1, now.quantity) do
-        if number ~= but then
-            insert(skipped, number)
-            insert(skipped, number)
-        end
+        insert(skipped, number)
+        insert(skipped, number)
     end
     call_many('ZADD', step.keys[4], skipped)
     now.ret = now.ret + #skipped / 2
@@ -225,7 +223,7 @@ local function move_to_own(step, user, old, own)
         step.now.ret = step.now.ret - 1
     end
     if own >= step.now.next then
-        skip_to(step, own, old)
+        skip_to(step, own)
     end
     put(step, user, tostring(own))
     no_longer_pending(step, user)
@@ -269,7 +267,7 @@ local function take_offered(step, slot)
         return take_place(step)
     end
     if slot >= now.next then
-        skip_to(step, slot, 0)
+        skip_to(step, slot)
         return slot
     end
     if call('ZREM', step.keys[4], slot) == 1 then
@@ -491,7 +489,7 @@ end
 
 local function building(keys, epoch)
     local now = load(keys)
-    return now and now.good and now.state == 'building' and tonumber(epoch) == now.epoch
+    return now and now.state == 'building' and tonumber(epoch) == now.epoch
 end
 
 -- epoch "h" user slot..., or epoch "r" slot slot...
@@ -535,7 +533,7 @@ local function open(keys, args)
         return 'corrupt'
     end
     call('HSET', keys[1], 'state', 'open', 'held', args[2], 'ret', args[3], 'next', args[4],
-               'changes', 1)
+               'changes', 0)
     return 'ok'
 end
 

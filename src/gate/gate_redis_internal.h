@@ -103,6 +103,7 @@ bool redis_drop_is_open(const struct redis_drop *drop); /* here and there */
 /* Without asking: nothing is left, and `user_id` has no place. */
 bool redis_drop_is_over_for(struct redis_gate *gate, struct redis_drop *drop, int64_t user_id);
 /* Parses the head of an answer; `*text` is then what follows it. False: not such an answer. */
+uint64_t redis_news_changes(const struct drop_news *news);
 bool redis_news_is_over(const struct drop_news *news);
 bool redis_news_parse(const char **text, struct drop_news *news);
 enum err redis_gate_set(struct gate *gate, int64_t coupon_id,

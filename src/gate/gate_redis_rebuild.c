@@ -214,8 +214,7 @@ enum err redis_rebuild_open(struct gate_rebuild *base, int64_t holders)
                                                .quantity = rebuild->settings.total_quantity,
                                                .next = rebuild->highest + 1,
                                                .held = holders,
-                                               .returned = returned,
-                                               .changes = 1 });
+                                               .returned = returned });
     pthread_mutex_unlock(&drop->lock);
     return ERR_OK;
 }

@@ -196,7 +196,7 @@ static enum err picture_take(const redisReply *reply, struct gate_picture *pictu
     picture->granted = news.held;
     picture->next_slot = news.next;
     picture->epoch = news.epoch;
-    picture->changes = (uint64_t)news.changes;
+    picture->changes = redis_news_changes(&news);
     return ERR_OK;
 }
 

@@ -49,6 +49,12 @@ bool redis_news_parse(const char **text, struct drop_news *news)
     return true;
 }
 
+/* Over all lives of the gate. */
+uint64_t redis_news_changes(const struct drop_news *news)
+{
+    return ((uint64_t)news->epoch << 40) + (uint64_t)news->changes;
+}
+
 /* ---- with the lock held ---- */
 
 void redis_drop_forget_over(struct redis_drop *drop)
@@ -200,7 +206,7 @@ static struct gate_status status_of(const struct redis_gate *gate, const struct 
         .epoch = drop->epoch,
         .store_epoch = drop->store_epoch,
         .settings_version = seen->version,
-        .changes = (uint64_t)seen->changes,
+        .changes = redis_news_changes(seen),
     };
 }
 
