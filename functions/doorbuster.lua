@@ -31,6 +31,17 @@ local function is_number(text)
     return text and #text <= 20 and find(text, '^%d+$')
 end
 
+-- All of them at once: a look at each would cost more than what is done with it.
+local function are_numbers(args, first, last)
+    if last < first then
+        return true
+    elseif not args[last] then
+        return false
+    end
+    local text = ',' .. concat(args, ',', first, last) .. ','
+    return not find(text, '[^%d,]') and not find(text, ',,', 1, true)
+end
+
 -- What the node calls its history: another one after a restart, a fail-over, a loss.
 local function replid()
     return match(call('INFO', 'replication'), 'master_replid:(%x+)')
@@ -106,10 +117,8 @@ local function parse(args)
             return nil, 'no such section'
         end
         local width, first, last = shape[1], at + 2, at + 1 + shape[1] * tonumber(count)
-        for i = first, last do
-            if not is_number(args[i]) then
-                return nil, 'not a number'
-            end
+        if not are_numbers(args, first, last) then
+            return nil, 'not a number'
         end
         if shape[2] then
             for i = first, last, width do
@@ -467,73 +476,52 @@ local function turn(keys, args)
 end
 
 -- ---- building anew ----
+--
+-- The holders and the returned places are put into keys of their own, `h:EPOCH` and `r:EPOCH`, by
+-- plain HSET and ZADD, which are twice as fast as from here. `open` takes those of its epoch, if all
+-- has arrived, so that pieces of another epoch, or for another node's memory, are never taken.
 
 -- epoch version quantity starts ends closed
 local function begin(keys, args)
     bind()
-    for i = 1, 6 do
-        if not is_number(args[i]) then
-            return redis.error_reply('ERR doorbuster: not a number')
-        end
+    if not are_numbers(args, 1, 6) then
+        return redis.error_reply('ERR doorbuster: not a number')
     end
     local epoch = tonumber(call('HGET', keys[1], 'epoch'))
     if epoch and epoch >= tonumber(args[1]) then
         return 'conflict ' .. epoch
     end
     call('UNLINK', unpack(keys))
+    if epoch then
+        call('UNLINK', keys[2] .. ':' .. epoch, keys[4] .. ':' .. epoch)
+    end
     call('HSET', keys[1], 'state', 'building', 'epoch', args[1], 'replid', replid(),
-               'version', args[2], 'quantity', args[3], 'starts', args[4], 'ends', args[5],
-               'closed', args[6], 'next', 1, 'held', 0, 'pend', 0, 'ret', 0, 'changes', 0)
-    return 'ok'
-end
-
-local function building(keys, epoch)
-    local now = load(keys)
-    return now and now.state == 'building' and tonumber(epoch) == now.epoch
-end
-
--- epoch "h" user slot..., or epoch "r" slot slot...
-local function fill(keys, args)
-    bind()
-    for i = 3, #args do
-        if not is_number(args[i]) then
-            return redis.error_reply('ERR doorbuster: not a number')
-        end
-    end
-    if #args % 2 ~= 0 or (args[2] ~= 'h' and args[2] ~= 'r') then
-        return redis.error_reply('ERR doorbuster: not pairs')
-    end
-    if not building(keys, args[1]) then
-        return 'conflict'
-    end
-    for i = 3, #args, PIECE do
-        local last = math.min(i + PIECE - 1, #args)
-        if args[2] == 'h' then
-            call('HSET', keys[2], unpack(args, i, last))
-        else
-            call('ZADD', keys[4], unpack(args, i, last))
-        end
-    end
+         'version', args[2], 'quantity', args[3], 'starts', args[4], 'ends', args[5],
+         'closed', args[6], 'next', 1, 'held', 0, 'pend', 0, 'ret', 0, 'changes', 0)
     return 'ok'
 end
 
 -- epoch holders returned next
 local function open(keys, args)
     bind()
-    for i = 1, 4 do
-        if not is_number(args[i]) then
-            return redis.error_reply('ERR doorbuster: not a number')
-        end
+    if not are_numbers(args, 1, 4) then
+        return redis.error_reply('ERR doorbuster: not a number')
     end
-    if not building(keys, args[1]) then
+    local now = load(keys)
+    if not now or now.state ~= 'building' or tonumber(args[1]) ~= now.epoch then
         return 'conflict'
     end
-    if call('HLEN', keys[2]) ~= tonumber(args[2])
-        or call('ZCARD', keys[4]) ~= tonumber(args[3]) then
+    local holders, returned = keys[2] .. ':' .. args[1], keys[4] .. ':' .. args[1]
+    if call('HLEN', holders) ~= tonumber(args[2]) or call('ZCARD', returned) ~= tonumber(args[3]) then
         return 'corrupt'
     end
-    call('HSET', keys[1], 'state', 'open', 'held', args[2], 'ret', args[3], 'next', args[4],
-               'changes', 0)
+    for from, to in pairs({ [holders] = keys[2], [returned] = keys[4] }) do
+        if call('EXISTS', from) == 1 then
+            call('RENAME', from, to)
+            call('PERSIST', to)
+        end
+    end
+    call('HSET', keys[1], 'state', 'open', 'held', args[2], 'ret', args[3], 'next', args[4])
     return 'ok'
 end
 
@@ -570,7 +558,6 @@ end
 
 redis.register_function('@PREFIX@turn', turn)
 redis.register_function('@PREFIX@begin', begin)
-redis.register_function('@PREFIX@fill', fill)
 redis.register_function('@PREFIX@open', open)
 redis.register_function('@PREFIX@seal', seal)
 redis.register_function{ function_name = '@PREFIX@picture', callback = picture,

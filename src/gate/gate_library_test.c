@@ -14,6 +14,7 @@ struct step {
 
 enum { STEPS_MAX = 24 };
 
+/* "-" is an argument of no characters. */
 static const struct scene {
     const char *name;
     struct step steps[STEPS_MAX];
@@ -76,7 +77,7 @@ static const struct scene {
         { "turn 1 0 confirm 1 5 1", "open 1 1 3 2 1 0 0 2 0 " } } },
     { "the order of tests",
       { { "begin 1 1 1 " ALWAYS, "ok" },
-        { "fill 1 h 5 1", "ok" },
+        { "!HSET h:1 5 1", NULL },
         { "open 1 1 0 2", "ok" },
         { "turn 1 0 ask 2 5 1 6 1", "open 1 1 1 2 1 0 0 0 0 a1 S" },
         { "turn 1 0 settings 1 2 1 0 9999999999999 1 ask 2 5 1 6 1",
@@ -105,8 +106,7 @@ static const struct scene {
         { "seal 1", "ok" },
         { "turn 1 0 ask 1 5 100 confirm 1 5 1 release 1 6 2 101 1 offer 1 7 3 1 sweep 1 0 9 1",
           "sealed 1 1 3 3 1 0 1 4 1 c c 0" },
-        { "open 1 1 1 3", "conflict" },
-        { "fill 1 h 9 3", "conflict" } } },
+        { "open 1 1 1 3", "conflict" } } },
     { "moving",
       { OPENED("5"),
         { "turn 1 0 ask 3 5 100 6 101 7 102", NULL },
@@ -129,8 +129,8 @@ static const struct scene {
           "open 1 1 5 6 5 4 0 6 0 g1,3 g2,2 g3,1 g5,0 s" } } },
     { "offers",
       { { "begin 2 1 6 " ALWAYS, "ok" },
-        { "fill 2 h 10 1 30 3", "ok" },
-        { "fill 2 r 2 2", "ok" },
+        { "!HSET h:2 10 1 30 3", NULL },
+        { "!ZADD r:2 2 2", NULL },
         { "open 2 2 1 4", "ok" },
         { "turn 2 0 offer 2 20 2 900 60 6 901", "open 2 1 6 7 4 2 2 2 0 g2 g6" },
         { "turn 2 0 release 1 20 2 900 2", "open 2 1 6 7 4 2 2 2 0 " },
@@ -164,7 +164,6 @@ static const struct scene {
         { "begin 1 1 3 " ALWAYS, "conflict 1" },
         { "begin 2 1 3 " ALWAYS, "ok" },
         { "!HSET c replid 0123456789", NULL },
-        { "fill 2 h 5 1", "conflict" },
         { "open 2 0 0 1", "conflict" } } },
     { "everybody is missing",
       { OPENED("3"),
@@ -203,6 +202,8 @@ static const struct scene {
       { OPENED("3"),
         { "turn 1 0 ask 1 5 100", NULL },
         { "turn 1 0 confirm 1 5 1 ask 1 x 100", "ERR doorbuster*" },
+        { "turn 1 0 release 2 6 1 1 1 5 1", "ERR doorbuster*" },
+        { "turn 1 0 confirm 2 5 1 - 1", "ERR doorbuster*" },
         { "turn 1 0 confirm 1 5 1 ask 2 6 100", "ERR doorbuster*" },
         { "turn 1 0 confirm 1 5 1 nonsense 0", "ERR doorbuster*" },
         { "turn 1 0 confirm 1 5 1 confirm 1 5 1", "ERR doorbuster*" },
@@ -216,28 +217,30 @@ static const struct scene {
         { "begin 2 1 5 " ALWAYS, "conflict 3" },
         { "begin x 1 5 " ALWAYS, "ERR doorbuster*" },
         { "turn 3 0 ask 1 5 1", "building 3 1 5 1 0 0 0 0 0 c" },
-        { "fill 2 h 7 1", "conflict" },
-        { "fill 4 h 7 1", "conflict" },
-        { "fill 3 h 7 2 8 4", "ok" },
-        { "fill 3 h 7 x", "ERR doorbuster*" },
-        { "fill 3 h 7", "ERR doorbuster*" },
-        { "fill 3 c 7 1", "ERR doorbuster*" },
-        { "fill 3 r 1 1 3 3", "ok" },
+        { "!HSET h:2 7 1 8 2 9 3", NULL },
+        { "!HSET h:3 7 2 8 4", NULL },
+        { "!ZADD r:3 1 1 3 3", NULL },
+        { "!PEXPIRE h:3 100000", NULL },
         { "open 2 2 2 5", "conflict" },
         { "open 3 3 2 5", "corrupt" },
         { "open 3 2 1 5", "corrupt" },
         { "open 3 2 2 x", "ERR doorbuster*" },
         { "open 3 2 2 5", "ok" },
         { "open 3 2 2 5", "conflict" },
-        { "fill 3 h 9 5", "conflict" },
+        { "!TTL h", "-1" },
+        { "!EXISTS h:3 r:3", "0" },
         { "turn 3 0 ask 3 7 1 1 1 2 1", "open 3 1 5 5 4 2 0 2 0 a2 g1,2 g3,1" },
         { "begin 4 1 5 " ALWAYS, "ok" },
         { "!EXISTS h p r", "0" },
-        { "turn 3 0 ask 1 7 1", "building 4 1 5 1 0 0 0 0 0 c" } } },
+        { "!HSET h:4 7 1", NULL },
+        { "begin 5 1 5 " ALWAYS, "ok" },
+        { "!EXISTS h:4", "0" },
+        { "turn 3 0 ask 1 7 1", "building 5 1 5 1 0 0 0 0 0 c" } } },
 };
 
 /* ---- one step ---- */
 
+static const char key_ends[] = "chpr";
 static char key[DROP_KEYS][DROP_KEY_BYTES];
 static size_t wrong;
 static bool telling; /* of what is wrong */
@@ -256,6 +259,7 @@ static size_t split(char *text, const char **words, size_t room)
 static redisReply *run(const char *call)
 {
     char text[512], name[FUNCTION_BYTES];
+    static char names[64][DROP_KEY_BYTES + 8];
     const char *words[64] = { "" }, *argv[72];
     size_t bytes[72], argc = 0;
     redisReply *reply = NULL;
@@ -272,8 +276,14 @@ static redisReply *run(const char *call)
             argv[argc++] = key[i];
     }
     for (size_t i = plain ? 0 : 1; i < count; i++) {
-        const char *at = plain && !words[i][1] ? strchr("chpr", words[i][0]) : NULL;
-        argv[argc++] = at ? key[at - "chpr"] : words[i];
+        const char *at =
+            plain && (!words[i][1] || words[i][1] == ':') ? strchr(key_ends, words[i][0]) : NULL;
+        if (at) {
+            snprintf(names[i], sizeof names[i], "%s%s", key[at - key_ends], words[i] + 1);
+            argv[argc++] = names[i];
+        } else {
+            argv[argc++] = strcmp(words[i], "-") == 0 ? "" : words[i];
+        }
     }
     for (size_t i = 0; i < argc; i++)
         bytes[i] = strlen(argv[i]);
@@ -312,7 +322,7 @@ static size_t play(void)
 {
     wrong = 0;
     for (size_t i = 0; i < ARRAY_COUNT(scenes); i++) {
-        freeReplyObject(run("!DEL c h p r"));
+        freeReplyObject(run("!DEL c h p r h:1 h:2 h:3 h:4 r:1 r:2 r:3"));
         for (size_t j = 0; j < STEPS_MAX && scenes[i].steps[j].call; j++)
             take_step(&scenes[i], &scenes[i].steps[j]);
     }
@@ -328,12 +338,10 @@ static void load(const char *text)
 
 static int setup(void **state)
 {
-    static const char ends[] = "chpr";
-
     (void)state;
     redis_connect();
     for (size_t i = 0; i < DROP_KEYS; i++)
-        snprintf(key[i], sizeof key[i], GATE_KEY_PREFIX "{coupon:7}:%c", ends[i]);
+        snprintf(key[i], sizeof key[i], GATE_KEY_PREFIX "{coupon:7}:%c", key_ends[i]);
     return 0;
 }
 
@@ -404,14 +412,18 @@ static const struct {
     { "if epoch and epoch >= tonumber(args[1]) then",
       "if epoch and epoch > tonumber(args[1]) then" },
     { "call('UNLINK', unpack(keys))", "" },
-    { "return now and now.state == 'building'", "return now and now.good" },
-    { "and tonumber(epoch) == now.epoch", "" },
-    { "call('HLEN', keys[2]) ~= tonumber(args[2])", "false" },
-    { "or call('ZCARD', keys[4]) ~= tonumber(args[3])", "" },
+    { "or now.state ~= 'building'", "" },
+    { "or tonumber(args[1]) ~= now.epoch", "" },
+    { "call('HLEN', holders) ~= tonumber(args[2])", "false" },
+    { "or call('ZCARD', returned) ~= tonumber(args[3])", "" },
+    { "call('PERSIST', to)", "" },
+    { "call('UNLINK', keys[2] .. ':' .. epoch, keys[4] .. ':' .. epoch)", "" },
     { "if epoch and tonumber(epoch) > tonumber(args[1]) then", "if false then" },
     { "if state ~= 'lost' then", "if true then" },
-    { "if not is_number(args[i]) then\n                return nil, 'not a number'",
-      "if false then\n                return nil, 'not a number'" },
+    { "if not are_numbers(args, first, last) then", "if false then" },
+    { "elseif not args[last] then", "elseif false then" },
+    { "return not find(text, '[^%d,]') and", "return" },
+    { "and not find(text, ',,', 1, true)", "" },
     { "or sections[name] or", "or" },
     { "or not is_number(count)", "" },
     { "if not is_number(args[1]) or not match(args[2] or '', '^-?%d+$') then",

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Building a coupon's gate in Redis anew from the ledger's rows. `begin` clears what is there, if
- * it is of a lower epoch; pieces of another epoch, or for another node's memory, are refused; and
- * `open` opens only if all of them have arrived. Pieces go out several at a time.
+ * it is of a lower epoch; pieces go to keys of this epoch, several at a time; `open` takes these
+ * keys, if all has arrived and the node is still the same.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "gate/gate_redis_internal.h"
 
-enum { PIECE = 1000, PIECES = 8, BUILD_MS = 10000 };
+enum { PIECE = 1000, PIECES = 8, BUILD_MS = 10000, KEPT_MS = 600000 };
+
+enum { HOLDERS = 1, RETURNED = 3, KEY_BYTES = DROP_KEY_BYTES + 24 }; /* numbers of keys */
 
 struct redis_rebuild {
     struct gate_rebuild base;
@@ -62,7 +65,7 @@ static enum err pieces_send(struct redis_rebuild *rebuild, size_t count)
     for (size_t i = 0; i < count; i++) {
         if (e == ERR_OK && replies[i]->type == REDIS_REPLY_ERROR)
             LOG(LOG_ERROR, "gate in Redis not built", LOG_CSTR("error", replies[i]->str));
-        if (e == ERR_OK)
+        if (e == ERR_OK && replies[i]->type != REDIS_REPLY_INTEGER)
             e = redis_reply_verdict(replies[i]);
         if (replies[i])
             freeReplyObject(replies[i]);
@@ -78,16 +81,22 @@ static enum err pieces_flush(struct redis_rebuild *rebuild)
     return count ? pieces_send(rebuild, count) : ERR_OK;
 }
 
-/* A user and a slot of the holders, 'h'; a returned slot, twice, as score and member, 'r'. */
-static enum err piece_put(struct redis_rebuild *rebuild, const char *kind, int64_t first,
-                          int64_t second)
+static void key_of(const struct redis_rebuild *rebuild, size_t key, char out[KEY_BYTES])
+{
+    snprintf(out, KEY_BYTES, "%s:%lld", rebuild->drop->keys[key], (long long)rebuild->epoch);
+}
+
+/* The user and slot of a holder; a returned slot, twice, as score and member. */
+static enum err piece_put(struct redis_rebuild *rebuild, size_t key, int64_t first, int64_t second)
 {
     struct call_args *args = &rebuild->args[rebuild->pieces];
+    char name[KEY_BYTES];
 
     if (rebuild->in_piece == 0) {
-        args_function(args, rebuild->drop, "fill");
-        args_int(args, rebuild->epoch);
-        args_str(args, kind);
+        key_of(rebuild, key, name);
+        args_begin(args);
+        args_str(args, key == HOLDERS ? "HSET" : "ZADD");
+        args_str(args, name);
     }
     args_int(args, first);
     args_int(args, second);
@@ -95,6 +104,21 @@ static enum err piece_put(struct redis_rebuild *rebuild, const char *kind, int64
         return ERR_OK;
     rebuild->in_piece = 0;
     return ++rebuild->pieces < PIECES ? ERR_OK : pieces_flush(rebuild);
+}
+
+/* A rebuild that is given up leaves nothing for good. */
+static enum err pieces_end(struct redis_rebuild *rebuild, size_t key)
+{
+    struct call_args *args = &rebuild->args[0];
+    char name[KEY_BYTES];
+
+    TRY(pieces_flush(rebuild));
+    key_of(rebuild, key, name);
+    args_begin(args);
+    args_str(args, "PEXPIRE");
+    args_str(args, name);
+    args_int(args, KEPT_MS);
+    return pieces_send(rebuild, 1);
 }
 
 static enum err begin(struct redis_rebuild *rebuild)
@@ -172,7 +196,7 @@ enum err redis_rebuild_add(struct gate_rebuild *base, int64_t slot, int64_t user
     if (!added)
         return ERR_CONFLICT;
     TRY(slot_take(rebuild, slot));
-    return piece_put(rebuild, "h", user_id, slot);
+    return piece_put(rebuild, HOLDERS, user_id, slot);
 }
 
 /* Numbers below the highest that nobody holds, within the quantity. */
@@ -183,10 +207,10 @@ static enum err put_returned(struct redis_rebuild *rebuild, int64_t *ret_count)
     *ret_count = 0;
     for (int64_t slot = 1; slot < end; slot++)
         if (!has_slot(rebuild, slot)) {
-            TRY(piece_put(rebuild, "r", slot, slot));
+            TRY(piece_put(rebuild, RETURNED, slot, slot));
             ++*ret_count;
         }
-    return pieces_flush(rebuild);
+    return pieces_end(rebuild, RETURNED);
 }
 
 enum err redis_rebuild_open(struct gate_rebuild *base, int64_t holders)
@@ -198,7 +222,7 @@ enum err redis_rebuild_open(struct gate_rebuild *base, int64_t holders)
 
     if ((int64_t)rebuild->users.count != holders)
         return ERR_CORRUPT;
-    TRY(pieces_flush(rebuild));
+    TRY(pieces_end(rebuild, HOLDERS));
     TRY(put_returned(rebuild, &returned));
     args_function(args, drop, "open");
     args_int(args, rebuild->epoch);
