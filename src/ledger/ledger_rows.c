@@ -189,6 +189,18 @@ static enum err need(struct ledger_rows *rows, struct ledger_table *table,
     return add(rows, table, key) ? ERR_OK : ERR_NOMEM;
 }
 
+/* The same, of a row that may change. */
+static enum err need_changing(struct ledger_rows *rows, struct ledger_table *table,
+                              struct ledger_row_key key)
+{
+    struct ledger_row *row = add(rows, table, key);
+
+    if (!row)
+        return ERR_NOMEM;
+    row->locks = true;
+    return ERR_OK;
+}
+
 static enum err need_sales(struct ledger_rows *rows, int64_t day, const struct order_line *lines,
                            size_t count)
 {
@@ -199,10 +211,10 @@ static enum err need_sales(struct ledger_rows *rows, int64_t day, const struct o
 }
 
 static enum err need_products(struct ledger_rows *rows, const struct order_line *lines,
-                              size_t count)
+                              size_t count, bool change)
 {
     for (size_t i = 0; i < count; i++)
-        TRY(need(rows, &rows->products, key_1(lines[i].product_id)));
+        TRY((change ? need_changing : need)(rows, &rows->products, key_1(lines[i].product_id)));
     return ERR_OK;
 }
 
@@ -225,17 +237,19 @@ static enum err need_new_order(struct ledger_rows *rows, const struct ledger_com
 {
     const struct ledger_order_create *create = &command->order_create;
 
+    rows->needs_ids = true;
     TRY(need_order_key(rows, command->key));
     TRY(need(rows, &rows->users, key_1(create->user_id)));
-    TRY(need_products(rows, create->lines, create->line_count));
+    TRY(need_products(rows, create->lines, create->line_count, create->pay));
     TRY(need_used_coupon(rows, create->user_id, create->coupon_id));
     return create->pay ? need_sales(rows, rows->today, create->lines, create->line_count) : ERR_OK;
 }
 
 static enum err need_import(struct ledger_rows *rows, const struct ledger_order *order)
 {
+    rows->needs_ids = true;
     TRY(need(rows, &rows->users, key_1(order->user_id)));
-    TRY(need_products(rows, order->lines, order->line_count));
+    TRY(need_products(rows, order->lines, order->line_count, true));
     if (order->order_id)
         TRY(need(rows, &rows->orders, key_1(order->order_id)));
     if (order->status != ORDER_COMPLETED)
@@ -263,32 +277,38 @@ static enum err collect_one(struct ledger_rows *rows, const struct ledger_comman
 {
     switch (command->op) {
     case LEDGER_PLACE:
-        return need(rows, &rows->coupons, key_1(command->place.coupon_id));
+        rows->needs_ids = true;
+        return need_changing(rows, &rows->coupons, key_1(command->place.coupon_id));
     case LEDGER_CHARGE:
+        rows->needs_ids |= command->charge.gateway;
         TRY(need(rows, &rows->users, key_1(command->charge.user_id)));
         return need(rows, &rows->charges, key_3(command->charge.user_id, 0, command->key->key));
     case LEDGER_COUPON_CREATE:
+        rows->needs_ids = true;
         rows->needs_next_coupon_id = command->coupon_create.coupon->coupon_id == 0;
         return rows->needs_next_coupon_id
                    ? ERR_OK
                    : need(rows, &rows->coupons, key_1(command->coupon_create.coupon->coupon_id));
     case LEDGER_COUPON_CHANGE:
-        return need(rows, &rows->coupons, key_1(command->coupon_change.coupon_id));
+        return need_changing(rows, &rows->coupons, key_1(command->coupon_change.coupon_id));
     case LEDGER_COUPON_CLOSING:
-        return need(rows, &rows->coupons, key_1(command->coupon_closing.coupon_id));
+        return need_changing(rows, &rows->coupons, key_1(command->coupon_closing.coupon_id));
     case LEDGER_COUPON_EPOCH:
-        return need(rows, &rows->coupons, key_1(command->coupon_epoch.coupon_id));
+        return need_changing(rows, &rows->coupons, key_1(command->coupon_epoch.coupon_id));
     case LEDGER_USERS_CREATE:
+        rows->needs_ids |= command->users_create.from_user_id == 0;
         rows->needs_next_user_id = command->users_create.from_user_id == 0;
         return ERR_OK;
     case LEDGER_PRODUCT_CREATE:
+        rows->needs_ids = true;
         rows->needs_next_product_id = command->product_create.product->product_id == 0;
         return rows->needs_next_product_id
                    ? ERR_OK
                    : need(rows, &rows->products,
                           key_1(command->product_create.product->product_id));
     case LEDGER_PRODUCT_CHANGE:
-        return need(rows, &rows->products, key_1(command->product_change.product_id));
+        rows->needs_ids = true; /* categories are counted beside them */
+        return need_changing(rows, &rows->products, key_1(command->product_change.product_id));
     case LEDGER_CART_CHANGE:
         return need_cart(rows, &command->cart_change);
     case LEDGER_ORDER_CREATE:
@@ -335,7 +355,7 @@ enum err ledger_rows_collect(struct ledger_rows *rows, struct list *batch, int64
     rows->today = clock_day(now_ms);
     rows->followed_attempts = rows->followed_keys = rows->followed_orders = 0;
     rows->needs_next_coupon_id = rows->needs_next_user_id = rows->needs_next_product_id = false;
-    rows->sequences_changed = false;
+    rows->needs_ids = rows->sequences_changed = false;
     rows->events = NULL;
     rows->event_count = rows->event_max = 0;
     rows->events_failed = false;
@@ -379,7 +399,7 @@ static enum err follow_order(struct ledger_rows *rows, const struct ledger_order
     if (!row->row.found)
         return ERR_OK;
     TRY(need(rows, &rows->users, key_1(order->user_id)));
-    TRY(need_products(rows, order->lines, order->line_count));
+    TRY(need_products(rows, order->lines, order->line_count, true));
     TRY(need_used_coupon(rows, order->user_id, order->coupon_id));
     return need_sales(rows, order->status == ORDER_PENDING ? rows->today : order->sold_day,
                       order->lines, order->line_count);

@@ -115,6 +115,7 @@ struct ledger_rows {
     int64_t next_user_coupon_id, next_order_id, next_charge_id, product_count;
     int64_t next_coupon_id, next_user_id, next_product_id;
     bool needs_next_coupon_id, needs_next_user_id, needs_next_product_id;
+    bool needs_ids; /* the batch may take some of the next_ numbers */
     bool sequences_changed;
     struct ledger_event_row *events; /* that this batch makes */
     size_t event_count, event_max;

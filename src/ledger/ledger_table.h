@@ -17,6 +17,7 @@ struct ledger_row_key {
 struct ledger_row {
     struct ledger_row_key key;
     bool found; /* it was there when the batch began */
+    bool locks; /* it may change: where there are other writers, it is kept from them */
 };
 
 struct ledger_table {

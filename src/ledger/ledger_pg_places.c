@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Places. The fences of the database say which are stored: one row per slot, one row per user, no
+ * slot above the quantity. One statement inserts those of a batch and has the witness take what
+ * went in, and only that; the next one says whose row each user has now.
+ */
+#include "base/hash.h"
+#include "ledger/ledger_pg_internal.h"
+#include "ledger/ledger_pg_store.h"
+
+/* A sum modulo 2^64, as bigint. */
+#define WRAPPED(sum)                                                \
+    "(mod(mod(" sum " + 9223372036854775808, 18446744073709551616)" \
+    " + 18446744073709551616, 18446744073709551616) - 9223372036854775808)::bigint"
+
+/* What goes in. */
+#define STORED                                                                                \
+    "WITH p AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]," \
+    " $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[]) WITH ORDINALITY"                \
+    " AS p(coupon_id, slot, user_id, user_coupon_id, issued_at, expires_at, uses, hash, n))," \
+    " stored AS (INSERT INTO user_coupons (coupon_id, slot, user_id, user_coupon_id,"         \
+    " issued_at, expires_at, uses, used_at)"                                                  \
+    " SELECT p.coupon_id, p.slot, p.user_id, p.user_coupon_id, p.issued_at, p.expires_at,"    \
+    " p.uses, CASE WHEN p.uses > 0 THEN p.issued_at ELSE 0 END"                               \
+    " FROM p JOIN coupons c ON c.coupon_id = p.coupon_id AND p.slot <= c.total_quantity"      \
+    " ORDER BY p.n ON CONFLICT DO NOTHING"                                                    \
+    " RETURNING coupon_id, slot, user_coupon_id, issued_at),"
+/* Each is an event of its coupon, with the next number. */
+#define EVENTS                                                                             \
+    " told AS (INSERT INTO events (kind, key_id, number, type, subject_id, occurred_at,"   \
+    " stream_at, webhook_at) SELECT 1, coupon_id, c.events + row_number() OVER"            \
+    " (PARTITION BY coupon_id ORDER BY s.user_coupon_id), 1, s.slot, s.issued_at, $9, $10" \
+    " FROM stored s JOIN coupons c USING (coupon_id)),"
+#define WITNESS(events)                                                                     \
+    " sums AS (SELECT stored.coupon_id, count(*) AS rows, max(stored.slot) AS highest,"     \
+    " sum(p.hash) AS hash FROM stored JOIN p USING (coupon_id, user_coupon_id) GROUP BY 1)" \
+    " UPDATE coupons c SET issued = c.issued + sums.rows,"                                  \
+    " highest_slot = greatest(c.highest_slot, sums.highest)," events                        \
+    " witness = " WRAPPED("c.witness + sums.hash") " FROM sums WHERE c.coupon_id = sums.coupon_id"
+
+/* Of a coupon that there is: the others are decided. */
+static bool is_of_coupon(struct ledger_rows *rows, const struct ledger_command *command)
+{
+    return command->op == LEDGER_PLACE &&
+           ledger_rows_coupon(rows, command->place.coupon_id)->row.found;
+}
+
+static bool is_tried(struct ledger_rows *rows, const struct ledger_command *command)
+{
+    return is_of_coupon(rows, command) && command->place.outcome != LEDGER_PLACE_STALE;
+}
+
+static void put_place(struct pg_trip *trip, unsigned at, const struct ledger_place *place)
+{
+    struct witness alone = { 0 };
+
+    witness_add(&alone, place->slot, place->user_id);
+    trip_put(trip, at, place->coupon_id);
+    trip_put(trip, at + 1, place->slot);
+    trip_put(trip, at + 2, place->user_id);
+    trip_put(trip, at + 3, place->user_coupon_id);
+    trip_put(trip, at + 4, place->issued_at_ms);
+    trip_put(trip, at + 5, place->expires_at_ms);
+    trip_put(trip, at + 6, place->uses);
+    trip_put(trip, at + 7, (int64_t)alone.hash);
+}
+
+/* NULL: the consumer is to have it. */
+static void add_consumer(struct pg_trip *trip, unsigned consumers, enum ledger_consumer consumer)
+{
+    if (consumers & LEDGER_CONSUMER_BIT(consumer))
+        trip_null(trip);
+    else
+        trip_int(trip, 0);
+}
+
+static void add_insert(struct pg_writer *writer)
+{
+    unsigned consumers = writer->rows.consumers;
+    struct pg_trip *trip = &writer->trip;
+    struct ledger_command *command;
+
+    trip_add(trip, PG_STORE_ROWS,
+             consumers ? STORED EVENTS WITNESS(" events = c.events + sums.rows,")
+                       : STORED WITNESS(""));
+    unsigned at = trip_arrays(trip, "iiiiiiii");
+    LIST_FOREACH (command, &writer->batch, struct ledger_command, node)
+        if (is_tried(&writer->rows, command))
+            put_place(trip, at, &command->place);
+    if (consumers) {
+        add_consumer(trip, consumers, LEDGER_STREAM);
+        add_consumer(trip, consumers, LEDGER_WEBHOOK);
+    }
+}
+
+static void add_look(struct pg_writer *writer)
+{
+    struct pg_trip *trip = &writer->trip;
+    struct ledger_command *command;
+
+    trip_add(trip, PG_STORE_PLACES,
+             "SELECT n, slot, user_coupon_id, issued_at, expires_at"
+             " FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS p(coupon_id, user_id, n)"
+             " JOIN user_coupons USING (coupon_id, user_id) ORDER BY n");
+    unsigned at = trip_arrays(trip, "ii");
+    LIST_FOREACH (command, &writer->batch, struct ledger_command, node)
+        if (is_of_coupon(&writer->rows, command)) {
+            trip_put(trip, at, command->place.coupon_id);
+            trip_put(trip, at + 1, command->place.user_id);
+        }
+}
+
+void ledger_pg_places_add(struct pg_writer *writer)
+{
+    struct ledger_command *command;
+    bool any = false, tried = false;
+
+    LIST_FOREACH (command, &writer->batch, struct ledger_command, node) {
+        any |= is_of_coupon(&writer->rows, command);
+        tried |= is_tried(&writer->rows, command);
+    }
+    if (tried)
+        add_insert(writer);
+    if (any)
+        add_look(writer);
+}
+
+/* The user's row is what was asked for, just now or before; or another one. */
+static void classify(struct ledger_place *place, const PGresult *result, int row)
+{
+    int64_t slot = trip_get(result, row, 1), user_coupon_id = trip_get(result, row, 2);
+
+    place->outcome = place->outcome != LEDGER_PLACE_STALE && user_coupon_id == place->user_coupon_id
+                         ? LEDGER_PLACE_STORED
+                     : slot == place->slot ? LEDGER_PLACE_THERE
+                                           : LEDGER_PLACE_OTHER;
+    place->other_slot = slot;
+    place->user_coupon_id = user_coupon_id;
+    place->issued_at_ms = trip_get(result, row, 3);
+    place->expires_at_ms = trip_get(result, row, 4);
+}
+
+void ledger_pg_places_take(struct pg_writer *writer, const PGresult *result)
+{
+    struct ledger_command *command;
+    int64_t n = 0;
+    int row = 0;
+
+    LIST_FOREACH (command, &writer->batch, struct ledger_command, node) {
+        if (!is_of_coupon(&writer->rows, command))
+            continue;
+        n++; /* without a row it is as it was decided */
+        if (row < PQntuples(result) && trip_get(result, row, 0) == n)
+            classify(&command->place, result, row++);
+    }
+}
