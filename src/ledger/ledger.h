@@ -351,6 +351,7 @@ struct ledger_read {
     struct loop_task task; /* private, from here on */
     struct loop_work work;
     struct ledger_client *client;
+    unsigned tries;
 };
 void ledger_read(struct ledger_client *client, struct ledger_read *read);
 

@@ -9,12 +9,13 @@ static void decide_place(struct ledger_rows *rows, struct ledger_place *place)
     place->outcome = LEDGER_PLACE_CONFLICT;
     if (!row->row.found && !row->created)
         return;
+    place->user_coupon_id = rows->next_user_coupon_id;
     if (place->epoch && place->epoch != row->coupon.epoch) {
         place->outcome = LEDGER_PLACE_STALE;
         return;
     }
     rows->sequences_changed = true;
-    place->user_coupon_id = rows->next_user_coupon_id++;
+    rows->next_user_coupon_id++;
     place->issued_at_ms = rows->now_ms;
     place->expires_at_ms = row->coupon.settings.ends_at_ms;
 }

@@ -10,7 +10,7 @@
 #include "ledger/ledger.h"
 #include "ledger/ledger_stamp.h"
 #include "metrics/metrics.h"
-#include "pg/pg_conn.h"
+#include "pg/pg_pool.h"
 
 /* ERR_UNAVAILABLE: not to be reached, says `ret_reason`; level 0: there is nothing in it yet. */
 enum err ledger_pg_stamp(const char *url, struct ledger_stamp *ret_stamp,
@@ -29,12 +29,13 @@ enum err ledger_pg_set_zone(const char *url, const char *time_zone,
 struct ledger_pg_options {
     const char *url; /* migrated */
     size_t queue_max, batch_max;
-    size_t writers;            /* batches in flight, 1..LEDGER_WRITERS_MAX; 0: 2 */
-    size_t pool_min, pool_max; /* connections; 0: 2, 8 */
+    size_t writers; /* batches in flight, 1..LEDGER_WRITERS_MAX; 0: 2 */
+    struct pg_pool_options pool;
     uint64_t queue_age_max_ms, reserve_linger_ms;
     uint64_t borrow_timeout_ms;    /* for a connection; 0: 1 s */
     uint64_t statement_timeout_ms; /* of one statement, locks included; 0: 5 s */
     uint64_t retry_ms;   /* how long a batch is tried again while the store is away; 0: 1 s */
+    unsigned consumers;  /* of events: LEDGER_CONSUMER_BIT */
     bool users_external; /* whoever has no row gets one, on first need */
     bool test_clock;     /* profile test: the store's offset is the process's */
     struct metrics_slot *metrics; /* the store loop's own; may be NULL */

@@ -6,8 +6,10 @@
 #include "ledger/ledger_batch.h"
 #include "ledger/ledger_mail.h"
 #include "ledger/ledger_pg.h"
+#include "ledger/ledger_pg_events.h"
 #include "ledger/ledger_pg_trip.h"
 #include "ledger/ledger_rows.h"
+#include "ledger/ledger_sums.h"
 #include "pg/pg_pool.h"
 
 enum { PG_READERS = 4, PG_READS_AT_ONCE = 16, PG_TRIES_MAX = 8 };
@@ -22,7 +24,7 @@ struct pg_writer {
     struct list todo;     /* to be tried one by one */
     struct list finished; /* with their errors */
     size_t count;         /* of the batch that was taken */
-    bool busy, one_by_one, dirty, watched, storing;
+    bool busy, one_by_one, loading, watched;
     unsigned tries, passes;
     uint64_t started_ns, give_up_ms;
     struct pg_borrow borrow;
@@ -60,9 +62,12 @@ struct pg_ledger {
     struct pg_pool *pool;
     struct pg_writer writers[LEDGER_WRITERS_MAX];
     struct pg_reader readers[PG_READERS];
+    bool loading;      /* a batch is not locked yet: those behind it wait, to come after it */
     struct list reads; /* waiting, by their task's node */
-    struct loop_task wake;
+    size_t beats;      /* under way */
+    struct loop_task wake, stop;
     struct loop_hook hook;
+    bool look; /* at the end of the turn: there may be something to begin */
     struct loop_timer linger;
     int64_t seen_offset_ms; /* the test clock's, of the store */
     int64_t ahead_ms;       /* the database's clock, of ours */
@@ -90,7 +95,7 @@ void ledger_pg_load_orders_add(struct pg_writer *writer);
 enum err ledger_pg_load_orders_take(struct ledger_rows *rows, int tag,
                                     const PGresult *result) MUST_CHECK;
 void ledger_pg_load_attempts_put(struct pg_trip *trip, const struct ledger_table *attempts);
-enum err ledger_pg_order(struct arena *arena, const PGresult *result, int row,
+enum err ledger_pg_order(struct arena *arena, const PGresult *result, int row, int column,
                          struct ledger_order *ret_order) MUST_CHECK;
 /* From `column` on: product_id, quantity, unit_price, name. */
 enum err ledger_pg_line(struct arena *arena, const PGresult *result, int row, int column,
@@ -110,11 +115,12 @@ enum err ledger_pg_boards_add(struct pg_writer *writer,
 void ledger_pg_places_add(struct pg_writer *writer);
 void ledger_pg_places_take(struct pg_writer *writer, const PGresult *result);
 
-/* ledger_pg_events.c */
-void ledger_pg_events_add(struct pg_writer *writer);
-void ledger_pg_events_command_add(struct pg_writer *writer, const struct ledger_command *command,
-                                  size_t number);
-void ledger_pg_events_take(struct ledger_command *command, int tag, const PGresult *result);
+/* ledger_pg_events.c: NULL: that consumer is to have it */
+void ledger_pg_event_consumer_add(struct pg_trip *trip, unsigned consumers,
+                                  enum ledger_consumer consumer);
+
+/* ledger_pg_beat.c */
+void ledger_pg_beat(struct ledger_client *client, struct ledger_beat *beat);
 
 /* ledger_pg_read.c */
 void ledger_pg_read(struct ledger_client *client, struct ledger_read *read);
@@ -135,6 +141,9 @@ enum err ledger_pg_scan_coupons(struct ledger *ledger,
                                 bool (*each)(void *context, const struct coupon *coupon),
                                 void *context) MUST_CHECK;
 enum err ledger_pg_scan_rows(struct ledger *ledger, struct ledger_scan *scan) MUST_CHECK;
+
+enum err ledger_pg_sums_read(PGconn *conn, struct sales_days days, struct str category,
+                             struct ledger_sums *sums) MUST_CHECK;
 
 /* Columns in the order in which they are taken. */
 #define PG_COUPON_COLUMNS                                                                 \

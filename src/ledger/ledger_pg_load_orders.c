@@ -149,31 +149,31 @@ static void *row_of(struct ledger_rows *rows, struct ledger_table *table, int64_
     return row;
 }
 
-enum err ledger_pg_order(struct arena *arena, const PGresult *result, int row,
+enum err ledger_pg_order(struct arena *arena, const PGresult *result, int row, int column,
                          struct ledger_order *ret_order)
 {
     *ret_order = (struct ledger_order){
-        .order_id = trip_get(result, row, 0),
-        .user_id = trip_get(result, row, 1),
-        .status = (enum order_status)trip_get(result, row, 2),
-        .coupon_id = trip_get(result, row, 3),
-        .subtotal = trip_get(result, row, 4),
-        .discount = trip_get(result, row, 5),
-        .created_at_ms = trip_get(result, row, 6),
-        .paid_at_ms = trip_get(result, row, 7),
-        .cancelled_at_ms = trip_get(result, row, 8),
-        .sold_day = trip_get(result, row, 9),
-        .attempts = trip_get(result, row, 11),
-        .open_attempt = trip_get(result, row, 12),
+        .order_id = trip_get(result, row, column),
+        .user_id = trip_get(result, row, column + 1),
+        .status = (enum order_status)trip_get(result, row, column + 2),
+        .coupon_id = trip_get(result, row, column + 3),
+        .subtotal = trip_get(result, row, column + 4),
+        .discount = trip_get(result, row, column + 5),
+        .created_at_ms = trip_get(result, row, column + 6),
+        .paid_at_ms = trip_get(result, row, column + 7),
+        .cancelled_at_ms = trip_get(result, row, column + 8),
+        .sold_day = trip_get(result, row, column + 9),
+        .attempts = trip_get(result, row, column + 11),
+        .open_attempt = trip_get(result, row, column + 12),
     };
-    return trip_copy_text(arena, result, row, 10, &ret_order->transaction_id);
+    return trip_copy_text(arena, result, row, column + 10, &ret_order->transaction_id);
 }
 
 static enum err take_order(struct ledger_rows *rows, const PGresult *result, int i)
 {
     struct ledger_order_row *row = row_of(rows, &rows->orders, trip_get(result, i, 0), 0, STR_NONE);
 
-    return row ? ledger_pg_order(&rows->arena, result, i, &row->order) : ERR_NOMEM;
+    return row ? ledger_pg_order(&rows->arena, result, i, 0, &row->order) : ERR_NOMEM;
 }
 
 enum err ledger_pg_line(struct arena *arena, const PGresult *result, int row, int column,

@@ -65,15 +65,6 @@ static void put_place(struct pg_trip *trip, unsigned at, const struct ledger_pla
     trip_put(trip, at + 7, (int64_t)alone.hash);
 }
 
-/* NULL: the consumer is to have it. */
-static void add_consumer(struct pg_trip *trip, unsigned consumers, enum ledger_consumer consumer)
-{
-    if (consumers & LEDGER_CONSUMER_BIT(consumer))
-        trip_null(trip);
-    else
-        trip_int(trip, 0);
-}
-
 static void add_insert(struct pg_writer *writer)
 {
     unsigned consumers = writer->rows.consumers;
@@ -88,8 +79,8 @@ static void add_insert(struct pg_writer *writer)
         if (is_tried(&writer->rows, command))
             put_place(trip, at, &command->place);
     if (consumers) {
-        add_consumer(trip, consumers, LEDGER_STREAM);
-        add_consumer(trip, consumers, LEDGER_WEBHOOK);
+        ledger_pg_event_consumer_add(trip, consumers, LEDGER_STREAM);
+        ledger_pg_event_consumer_add(trip, consumers, LEDGER_WEBHOOK);
     }
 }
 
@@ -125,15 +116,19 @@ void ledger_pg_places_add(struct pg_writer *writer)
         add_look(writer);
 }
 
-/* The user's row is what was asked for, just now or before; or another one. */
+/* The user's row is what was asked for, just now or before; or another one. Numbers are given in
+ * the order of the batch: a row with a higher one came later, it was not there yet. */
 static void classify(struct ledger_place *place, const PGresult *result, int row)
 {
     int64_t slot = trip_get(result, row, 1), user_coupon_id = trip_get(result, row, 2);
+    bool tried = place->outcome != LEDGER_PLACE_STALE;
 
-    place->outcome = place->outcome != LEDGER_PLACE_STALE && user_coupon_id == place->user_coupon_id
-                         ? LEDGER_PLACE_STORED
-                     : slot == place->slot ? LEDGER_PLACE_THERE
-                                           : LEDGER_PLACE_OTHER;
+    if (user_coupon_id > place->user_coupon_id ||
+        (!tried && user_coupon_id == place->user_coupon_id))
+        return;
+    place->outcome = user_coupon_id == place->user_coupon_id ? LEDGER_PLACE_STORED
+                     : slot == place->slot                   ? LEDGER_PLACE_THERE
+                                                             : LEDGER_PLACE_OTHER;
     place->other_slot = slot;
     place->user_coupon_id = user_coupon_id;
     place->issued_at_ms = trip_get(result, row, 3);

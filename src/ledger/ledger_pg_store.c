@@ -266,11 +266,13 @@ enum err ledger_pg_store_add(struct pg_writer *writer)
     ledger_pg_places_add(writer);
     LIST_FOREACH (command, &writer->batch, struct ledger_command, node)
         TRY(add_command(writer, command));
+    ledger_pg_event_commands_add(writer);
     add_users(writer, true);
     add_users(writer, false);
     add_charges(writer);
     add_charges_removed(writer);
     ledger_pg_store_orders_add(writer);
+    ledger_pg_events_add(writer);
     ledger_pg_store_shop_add(writer);
     add_sequences(writer);
     trip_add(&writer->trip, PG_STORE_COMMIT, "COMMIT");
@@ -309,6 +311,15 @@ static enum err take_result(struct pg_writer *writer, enum pg_store tag, const P
         return ERR_OK;
     case PG_STORE_FORGOTTEN:
         command->forget.forgotten = MAX(command->forget.forgotten, touched(result));
+        return ERR_OK;
+    case PG_STORE_FORGOTTEN_EVENTS:
+        command->events_forget.forgotten = touched(result);
+        return ERR_OK;
+    case PG_STORE_LEASED:
+        command->relay_lease.held = command->relay_lease.lease_ms && touched(result) == 1;
+        return ERR_OK;
+    case PG_STORE_REVIVED:
+        ledger_pg_events_revived(writer, result);
         return ERR_OK;
     case PG_STORE_COMMIT:
         /* A failed transaction is "committed" with ROLLBACK. */

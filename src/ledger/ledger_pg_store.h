@@ -9,5 +9,8 @@ enum pg_store {
     PG_STORE_BOARDS, /* how many were written */
     PG_STORE_FORGOTTEN_BOARDS,
     PG_STORE_FORGOTTEN, /* answers */
+    PG_STORE_FORGOTTEN_EVENTS,
+    PG_STORE_LEASED,
+    PG_STORE_REVIVED,
     PG_STORE_COMMIT,
 };

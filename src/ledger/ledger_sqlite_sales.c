@@ -6,7 +6,7 @@
  */
 #include "ledger/ledger_sqlite_sales.h"
 
-#include "base/log.h"
+#include "ledger/ledger_sums_read.h"
 
 static sqlite3 *db_close(sqlite3 *db)
 {
@@ -87,38 +87,6 @@ enum err ledger_sqlite_sums_read(sqlite3 *db, struct sales_days days, struct str
 
 /* ---- reads ---- */
 
-/* Items first.. of the board, at most `count`. */
-static enum err take_entries(struct ledger_read *read, const struct ledger_sums *sums, size_t first,
-                             size_t count)
-{
-    first = MIN(first, sums->count);
-    read->entry_count = MIN(count, sums->count - first);
-    read->first_rank = (int64_t)first + 1;
-    read->entries = arena_alloc(read->arena, (read->entry_count + 1) * sizeof *read->entries);
-    if (!read->entries)
-        return ERR_NOMEM;
-    if (read->entry_count)
-        memcpy(read->entries, sums->items + first, read->entry_count * sizeof *read->entries);
-    return ERR_OK;
-}
-
-/* Its neighbours, and itself among them. */
-static enum err take_product(struct ledger_read *read, const struct ledger_sums *sums)
-{
-    size_t at = 0, around = (size_t)read->around;
-
-    while (at < sums->count && sums->items[at].product_id != read->product_id)
-        at++;
-    read->rank = -1;
-    read->sum = (struct sales_sum){ .product_id = read->product_id };
-    if (at == sums->count)
-        return take_entries(read, sums, 0, 0);
-    read->rank = (int64_t)at + 1;
-    read->sum = sums->items[at];
-    size_t above = MIN(at, around);
-    return take_entries(read, sums, at - above, above + 1 + around);
-}
-
 static enum err read_sums(struct ledger_read *read)
 {
     CLEANUP(db_closep) sqlite3 *db = NULL;
@@ -127,46 +95,18 @@ static enum err read_sums(struct ledger_read *read)
     TRY(ledger_sqlite_sales_open(read->client->ledger, &db));
     TRY(ledger_sqlite_sums_read(db, sales_window_days(read->window, read->day), read->category,
                                 &sums));
-    ledger_sums_rank(&sums, read->window);
-    return read->op == LEDGER_READ_SALES_PAGE
-               ? take_entries(read, &sums, (size_t)read->after, (size_t)read->limit)
-               : take_product(read, &sums);
+    return ledger_sums_answer(read, &sums);
 }
 
 static void sums_work(struct loop_work *work)
 {
     struct ledger_read *read = CONTAINER_OF(work, struct ledger_read, work);
 
-    read->err = read_sums(read);
-    if (read->err != ERR_OK && read->err != ERR_NOMEM) {
-        LOG(LOG_WARN, "read failed", LOG_INT("operation", read->op),
-            LOG_CSTR("error", err_name(read->err)));
-        read->err = ERR_UNAVAILABLE;
-    }
-}
-
-static void sums_done(struct loop_work *work)
-{
-    struct ledger_read *read = CONTAINER_OF(work, struct ledger_read, work);
-
-    read->done(read);
-}
-
-static void not_started(struct loop_task *task)
-{
-    struct ledger_read *read = CONTAINER_OF(task, struct ledger_read, task);
-
-    read->done(read);
+    read->err = ledger_sums_read_err(read, read_sums(read));
 }
 
 void ledger_sqlite_sales_read(struct sqlite_client *client, struct ledger_read *read)
 {
     read->client = &client->mail.base;
-    read->work.work = sums_work;
-    read->work.done = sums_done;
-    if (loop_work_start(client->mail.loop, &read->work) == ERR_OK)
-        return;
-    read->err = ERR_NOMEM;
-    read->task.run = not_started;
-    loop_post(client->mail.loop, &read->task);
+    ledger_sums_read_start(client->mail.loop, read, sums_work);
 }

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What the boards of the backup (ledger_boards.h) are made of, from PostgreSQL. Categories of
+ * products are read as a whole, once: one by one they would be as many round trips. */
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "ledger/ledger_boards.h"
+#include "ledger/ledger_pg_internal.h"
+#include "ledger/ledger_pg_sales.h"
+
+enum { ASK_TIMEOUT_MS = 60000 };
+
+struct known_category {
+    int64_t product_id;
+    struct str category; /* of the source's arena */
+};
+
+struct source {
+    struct ledger_boards_source base;
+    PGconn *conn;
+    struct arena arena;
+    bool known;
+    struct known_category *categories; /* by product */
+    size_t count, max;
+};
+
+static void source_fini(struct source *source)
+{
+    PQfinish(source->conn);
+    mem_free(source->categories);
+    arena_fini(&source->arena);
+}
+
+static struct source *self(struct ledger_boards_source *base)
+{
+    return CONTAINER_OF(base, struct source, base);
+}
+
+/* ---- small questions ---- */
+
+static enum err ask(PGconn *conn, struct pg_trip *trip, PGresult **ret_result)
+{
+    struct pg_reason reason;
+
+    TRY(trip_finish(trip));
+    return pg_sync_run(conn, &trip->statements[0], ASK_TIMEOUT_MS, ret_result, &reason);
+}
+
+static enum err ask_int(PGconn *conn, const char *sql, const int64_t *values, size_t count,
+                        int64_t *ret_value)
+{
+    CLEANUP(trip_fini) struct pg_trip trip = { 0 };
+    PGresult *result = NULL;
+
+    trip_add(&trip, 0, sql);
+    for (size_t i = 0; i < count; i++)
+        trip_int(&trip, values[i]);
+    TRY(ask(conn, &trip, &result));
+    *ret_value = PQntuples(result) ? trip_get(result, 0, 0) : 0;
+    PQclear(result);
+    return ERR_OK;
+}
+
+static enum err version_of(struct ledger_boards_source *source, struct sales_days days,
+                           int64_t *ret_version)
+{
+    return ask_int(self(source)->conn,
+                   "SELECT coalesce(sum(version), 0)::bigint FROM sales_days"
+                   " WHERE day BETWEEN $1 AND $2",
+                   (int64_t[]){ days.from, days.to }, 2, ret_version);
+}
+
+static enum err stored_version(struct ledger_boards_source *source, enum sales_window window,
+                               int64_t day, int64_t *ret_version)
+{
+    return ask_int(self(source)->conn,
+                   "SELECT version FROM boards WHERE sales_window = $1 AND day = $2"
+                   " AND category = '' AND made_at > (SELECT " LEDGER_MOVED_FOR_CERTAIN
+                   " FROM store)",
+                   (int64_t[]){ (int64_t)window, day }, 2, ret_version);
+}
+
+static enum err sums_of(struct ledger_boards_source *source, struct sales_days days,
+                        struct ledger_sums *sums)
+{
+    return ledger_pg_sums_read(self(source)->conn, days, STR_NONE, sums);
+}
+
+/* ---- categories ---- */
+
+static enum err know(void *context, const struct pg_tuple *tuple)
+{
+    struct source *source = context;
+
+    if (source->count == source->max) {
+        size_t max = source->max ? source->max * 2 : 1024;
+        struct known_category *bigger =
+            mem_resize(source->categories, max * sizeof *source->categories);
+        if (!bigger)
+            return ERR_NOMEM;
+        source->categories = bigger;
+        source->max = max;
+    }
+    struct known_category *known = &source->categories[source->count++];
+    known->product_id = ledger_pg_tuple_int(tuple, 0);
+    known->category = arena_copy(&source->arena, tuple->columns[1]);
+    return known->category.ptr ? ERR_OK : ERR_NOMEM;
+}
+
+static int by_product(const void *a, const void *b)
+{
+    int64_t x = ((const struct known_category *)a)->product_id,
+            y = ((const struct known_category *)b)->product_id;
+
+    return (x > y) - (x < y);
+}
+
+/* The strings live as long as the source. */
+static enum err category_of(struct ledger_boards_source *base, int64_t product_id,
+                            struct arena *arena, struct str *ret_category)
+{
+    struct source *source = self(base);
+    const struct known_category wanted = { .product_id = product_id };
+
+    (void)arena;
+    if (!source->known)
+        TRY(ledger_pg_copy(source->conn,
+                           "SELECT product_id, category FROM products"
+                           " WHERE category <> '' ORDER BY product_id",
+                           know, source));
+    source->known = true;
+    const struct known_category *known = source->count
+                                             ? bsearch(&wanted, source->categories, source->count,
+                                                       sizeof *source->categories, by_product)
+                                             : NULL;
+    *ret_category = known ? known->category : STR_NONE;
+    return ERR_OK;
+}
+
+static enum err each_category(struct ledger_boards_source *source, enum sales_window window,
+                              int64_t day, enum err (*each)(void *context, struct str category),
+                              void *context)
+{
+    CLEANUP(trip_fini) struct pg_trip trip = { 0 };
+    PGresult *result = NULL;
+    enum err e = ERR_OK;
+
+    trip_add(&trip, 0, "SELECT category FROM boards WHERE sales_window = $1 AND day = $2");
+    trip_int(&trip, (int64_t)window);
+    trip_int(&trip, day);
+    TRY(ask(self(source)->conn, &trip, &result));
+    for (int i = 0; e == ERR_OK && i < PQntuples(result); i++)
+        e = each(context, trip_get_text(result, i, 0));
+    PQclear(result);
+    return e;
+}
+
+/* The database's clock says when boards are made, as it says when products move. */
+static enum err source_open(struct ledger *ledger, struct source *source, int64_t *ret_made_at_ms)
+{
+    TRY(ledger_pg_snapshot_open(ledger, &source->conn));
+    TRY(ask_int(source->conn, "SELECT floor(extract(epoch FROM now()) * 1000)::bigint", NULL, 0,
+                ret_made_at_ms));
+    *ret_made_at_ms += clock_offset_ms();
+    return ERR_OK;
+}
+
+enum err ledger_pg_scan_boards(struct ledger *ledger, int64_t from_day, int64_t to_day,
+                               bool (*each)(void *context, const struct ledger_board *board),
+                               void *context)
+{
+    CLEANUP(source_fini)
+    struct source source = { .base = { .version = version_of,
+                                       .stored = stored_version,
+                                       .sums = sums_of,
+                                       .category = category_of,
+                                       .categories = each_category } };
+    int64_t made_at_ms;
+
+    TRY(source_open(ledger, &source, &made_at_ms));
+    return ledger_boards_scan(&source.base, from_day, to_day, made_at_ms, each, context);
+}

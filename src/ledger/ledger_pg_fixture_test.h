@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A store in the database of DOORBUSTER_TEST_POSTGRES, for tests. */
+#pragma once
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "ledger/ledger_pg.h"
+
+static inline const char *store_url(void)
+{
+    const char *url = getenv("DOORBUSTER_TEST_POSTGRES");
+
+    if (!url)
+        fail_msg("DOORBUSTER_TEST_POSTGRES is not set: run it with test/with_stores.py --postgres");
+    return url;
+}
+
+/* One statement, or several, on a connection of its own. Returns the first column of the first row,
+ * or 0. */
+static inline long long store_ask(const char *sql)
+{
+    PGconn *conn = PQconnectdb(store_url());
+    PGresult *result = PQexec(conn, sql);
+    long long value = 0;
+
+    if (PQresultStatus(result) != PGRES_TUPLES_OK && PQresultStatus(result) != PGRES_COMMAND_OK)
+        fail_msg("%s: %s", sql, PQerrorMessage(conn));
+    if (PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result))
+        value = atoll(PQgetvalue(result, 0, 0));
+    PQclear(result);
+    PQfinish(conn);
+    return value;
+}
+
+/* Empty, and migrated. */
+static inline void store_make(void)
+{
+    struct pg_reason reason;
+    int64_t applied;
+
+    store_ask("SET client_min_messages = error; DROP SCHEMA IF EXISTS public CASCADE;"
+              " CREATE SCHEMA public");
+    if (ledger_pg_migrate(store_url(), "test", "UTC", &applied, &reason) != ERR_OK)
+        fail_msg("migrate: %s", reason.text);
+    assert_true(applied > 0);
+}
+
+static inline struct ledger *store_open(void)
+{
+    struct ledger_pg_options options = { .url = store_url(),
+                                         .queue_max = 1000,
+                                         .batch_max = 200,
+                                         .queue_age_max_ms = 60000,
+                                         .consumers = 3,
+                                         .test_clock = true };
+    struct ledger *ledger;
+
+    assert_int_equal(ledger_pg_open(&options, &ledger), ERR_OK);
+    return ledger;
+}
+
+static inline void store_close(struct ledger *ledger)
+{
+    ledger_pg_stop(ledger);
+    ledger_pg_free(ledger);
+}

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Scans of coupons and their rows, and of what was sold. */
+#include <stdio.h>
+
+#include "ledger/ledger_pg_internal.h"
+#include "ledger/ledger_pg_sales.h"
+#include "ledger/ledger_sums_read.h"
+
+static PGconn *conn_close(PGconn *conn)
+{
+    PQfinish(conn);
+    return NULL;
+}
+DEFINE_CLEANUP(PGconn, conn_close)
+
+enum { SQL_BYTES = 512 };
+
+/* ---- coupons ---- */
+
+static void take_coupon(const struct pg_tuple *tuple, struct coupon *ret_coupon)
+{
+    struct str name = tuple->columns[1];
+
+    *ret_coupon = (struct coupon){
+        .coupon_id = ledger_pg_tuple_int(tuple, 0),
+        .discount_rate = ledger_pg_tuple_int(tuple, 2),
+        .uses_per_user = ledger_pg_tuple_int(tuple, 3),
+        .settings = { .total_quantity = ledger_pg_tuple_int(tuple, 4),
+                      .starts_at_ms = ledger_pg_tuple_int(tuple, 5),
+                      .ends_at_ms = ledger_pg_tuple_int(tuple, 6),
+                      .closed = ledger_pg_tuple_int(tuple, 7) != 0,
+                      .version = ledger_pg_tuple_int(tuple, 8) },
+        .epoch = ledger_pg_tuple_int(tuple, 9),
+        .closing = ledger_pg_tuple_int(tuple, 13) != 0,
+        .witness = { .issued = ledger_pg_tuple_int(tuple, 10),
+                     .highest = ledger_pg_tuple_int(tuple, 11),
+                     .hash = (uint64_t)ledger_pg_tuple_int(tuple, 12) },
+    };
+    if (name.len)
+        memcpy(ret_coupon->name, name.ptr, MIN(name.len, (size_t)COUPON_NAME_BYTES_MAX));
+}
+
+struct coupons_scan {
+    bool (*each)(void *context, const struct coupon *coupon);
+    void *context;
+};
+
+static enum err each_coupon(void *context, const struct pg_tuple *tuple)
+{
+    struct coupons_scan *scan = context;
+    struct coupon coupon;
+
+    take_coupon(tuple, &coupon);
+    return scan->each(scan->context, &coupon) ? ERR_OK : ERR_NOMEM;
+}
+
+enum err ledger_pg_scan_coupons(struct ledger *ledger,
+                                bool (*each)(void *context, const struct coupon *coupon),
+                                void *context)
+{
+    CLEANUP(conn_closep) PGconn *conn = NULL;
+    struct coupons_scan scan = { each, context };
+
+    TRY(ledger_pg_snapshot_open(ledger, &conn));
+    return ledger_pg_copy(conn, "SELECT " PG_COUPON_COLUMNS " FROM coupons ORDER BY coupon_id",
+                          each_coupon, &scan);
+}
+
+/* ---- rows of a coupon ---- */
+
+struct rows_scan {
+    struct ledger_scan *scan;
+    struct coupon coupon;
+    bool found;
+};
+
+static enum err take_the_coupon(void *context, const struct pg_tuple *tuple)
+{
+    struct rows_scan *self = context;
+
+    take_coupon(tuple, &self->coupon);
+    self->found = true;
+    return ERR_OK;
+}
+
+static enum err each_row(void *context, const struct pg_tuple *tuple)
+{
+    struct rows_scan *self = context;
+    struct ledger_held held = { .coupon_id = ledger_pg_tuple_int(tuple, 0),
+                                .slot = ledger_pg_tuple_int(tuple, 1),
+                                .user_id = ledger_pg_tuple_int(tuple, 2),
+                                .user_coupon_id = ledger_pg_tuple_int(tuple, 3),
+                                .issued_at_ms = ledger_pg_tuple_int(tuple, 4),
+                                .expires_at_ms = ledger_pg_tuple_int(tuple, 5),
+                                .uses = ledger_pg_tuple_int(tuple, 6),
+                                .used_at_ms = ledger_pg_tuple_int(tuple, 7) };
+
+    return self->scan->each(self->scan, &held) ? ERR_OK : ERR_NOMEM;
+}
+
+enum err ledger_pg_scan_rows(struct ledger *ledger, struct ledger_scan *scan)
+{
+    CLEANUP(conn_closep) PGconn *conn = NULL;
+    struct rows_scan self = { .scan = scan };
+    char sql[SQL_BYTES];
+
+    TRY(ledger_pg_snapshot_open(ledger, &conn)); /* one moment for the coupon and its rows */
+    snprintf(sql, sizeof sql, "SELECT " PG_COUPON_COLUMNS " FROM coupons WHERE coupon_id = %lld",
+             (long long)scan->coupon_id);
+    TRY(ledger_pg_copy(conn, sql, take_the_coupon, &self));
+    if (!self.found)
+        return ERR_NOT_FOUND;
+    if (scan->begin && !scan->begin(scan, &self.coupon))
+        return ERR_NOMEM;
+    snprintf(sql, sizeof sql,
+             "SELECT " PG_HELD_COLUMNS " FROM user_coupons WHERE coupon_id = %lld"
+             " AND slot > %lld ORDER BY slot",
+             (long long)scan->coupon_id, (long long)scan->after_slot);
+    return ledger_pg_copy(conn, sql, each_row, &self);
+}
+
+/* ---- what was sold ---- */
+
+struct sales_scan {
+    bool (*each)(void *context, const struct ledger_sale *sale);
+    void *context;
+};
+
+static enum err each_sale(void *context, const struct pg_tuple *tuple)
+{
+    struct sales_scan *scan = context;
+    struct ledger_sale sale = { .day = ledger_pg_tuple_int(tuple, 0),
+                                .version = ledger_pg_tuple_int(tuple, 1),
+                                .sum = { .product_id = ledger_pg_tuple_int(tuple, 2),
+                                         .units = ledger_pg_tuple_int(tuple, 3),
+                                         .revenue = ledger_pg_tuple_int(tuple, 4),
+                                         .reached_ms = ledger_pg_tuple_int(tuple, 5) },
+                                .category = tuple->columns[6] };
+
+    return scan->each(scan->context, &sale) ? ERR_OK : ERR_NOMEM;
+}
+
+enum err ledger_pg_scan_sales(struct ledger *ledger, int64_t from_day,
+                              bool (*each)(void *context, const struct ledger_sale *sale),
+                              void *context)
+{
+    CLEANUP(conn_closep) PGconn *conn = NULL;
+    struct sales_scan scan = { each, context };
+    char sql[SQL_BYTES];
+
+    TRY(ledger_pg_snapshot_open(ledger, &conn));
+    snprintf(sql, sizeof sql,
+             "SELECT day, version, product_id, units, revenue, reached_at, category FROM sales"
+             " LEFT JOIN products USING (product_id) WHERE day >= %lld ORDER BY day",
+             (long long)from_day);
+    return ledger_pg_copy(conn, sql, each_sale, &scan);
+}
+
+/* ---- boards added up from the sums ---- */
+
+static enum err add_sum(void *context, const struct pg_tuple *tuple)
+{
+    struct sales_sum row = { .product_id = ledger_pg_tuple_int(tuple, 0),
+                             .units = ledger_pg_tuple_int(tuple, 1),
+                             .revenue = ledger_pg_tuple_int(tuple, 2),
+                             .reached_ms = ledger_pg_tuple_int(tuple, 3) };
+
+    return ledger_sums_add(context, &row);
+}
+
+enum err ledger_pg_sums_read(PGconn *conn, struct sales_days days, struct str category,
+                             struct ledger_sums *sums)
+{
+    CLEANUP(buf_fini) struct buf sql = { 0 };
+
+    buf_printf(&sql,
+               "SELECT product_id, units, revenue, reached_at FROM sales"
+               " WHERE day BETWEEN %lld AND %lld",
+               (long long)days.from, (long long)days.to);
+    if (category.ptr) {
+        char *quoted = PQescapeLiteral(conn, category.ptr, category.len);
+        if (!quoted)
+            return ERR_NOMEM;
+        buf_printf(&sql, " AND product_id IN (SELECT product_id FROM products WHERE category = %s)",
+                   quoted);
+        PQfreemem(quoted);
+    }
+    buf_char(&sql, '\0');
+    return buf_ok(&sql) ? ledger_pg_copy(conn, sql.ptr, add_sum, sums) : ERR_NOMEM;
+}
+
+static enum err read_sums(struct ledger_read *read)
+{
+    CLEANUP(conn_closep) PGconn *conn = NULL;
+    CLEANUP(ledger_sums_fini) struct ledger_sums sums = { 0 };
+
+    TRY(ledger_pg_snapshot_open(read->client->ledger, &conn));
+    TRY(ledger_pg_sums_read(conn, sales_window_days(read->window, read->day), read->category,
+                            &sums));
+    return ledger_sums_answer(read, &sums);
+}
+
+static void sums_work(struct loop_work *work)
+{
+    struct ledger_read *read = CONTAINER_OF(work, struct ledger_read, work);
+
+    read->err = ledger_sums_read_err(read, read_sums(read));
+}
+
+void ledger_pg_sales_read(struct loop *loop, struct ledger_read *read)
+{
+    ledger_sums_read_start(loop, read, sums_work);
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The store's stamp and migrations, on a connection of their own. */
+#include <stdio.h>
+#include <sys/random.h>
+
+#include "ledger/ledger_pg_internal.h"
+#include "ledger/migrations.h"
+
+enum { LEVEL_SALES = 2 }; /* the migration that made the table */
+enum { STAMP_TIMEOUT_MS = 10000, MIGRATE_TIMEOUT_MS = 600000 };
+
+static PGconn *conn_close(PGconn *conn)
+{
+    PQfinish(conn);
+    return NULL;
+}
+DEFINE_CLEANUP(PGconn, conn_close)
+
+static PGresult *result_clear(PGresult *result)
+{
+    PQclear(result);
+    return NULL;
+}
+DEFINE_CLEANUP(PGresult, result_clear)
+
+static enum err conn_open(const char *url, PGconn **ret_conn, struct pg_reason *ret_reason)
+{
+    return pg_sync_open(&(struct pg_options){ .url = url }, ret_conn, ret_reason);
+}
+
+static enum err ask(PGconn *conn, const char *sql, PGresult **ret_result,
+                    struct pg_reason *ret_reason)
+{
+    return pg_sync_run(conn, &(struct pg_statement){ .sql = sql, .result_format = 1 },
+                       STAMP_TIMEOUT_MS, ret_result, ret_reason);
+}
+
+static enum err ask_int(PGconn *conn, const char *sql, int64_t *ret_value,
+                        struct pg_reason *ret_reason)
+{
+    CLEANUP(result_clearp) PGresult *result = NULL;
+
+    TRY(ask(conn, sql, &result, ret_reason));
+    if (PQntuples(result) != 1)
+        return ERR_CORRUPT;
+    *ret_value = trip_get(result, 0, 0);
+    return ERR_OK;
+}
+
+/* 0 for a database without our tables. */
+static enum err level_read(PGconn *conn, int64_t *ret_level, struct pg_reason *ret_reason)
+{
+    int64_t exists;
+
+    *ret_level = 0;
+    TRY(ask_int(conn, "SELECT count(*) FROM pg_class WHERE oid = to_regclass('store_level')",
+                &exists, ret_reason));
+    if (!exists)
+        return ERR_OK;
+    return ask_int(conn, "SELECT coalesce(max(level), 0) FROM store_level", ret_level, ret_reason);
+}
+
+/* ---- stamp ---- */
+
+static void copy_text(char *out, size_t out_bytes, struct str text)
+{
+    size_t n = MIN(text.len, out_bytes - 1);
+
+    if (n)
+        memcpy(out, text.ptr, n);
+    out[n] = '\0';
+}
+
+static enum err stamp_read(PGconn *conn, struct ledger_stamp *stamp, struct pg_reason *ret_reason)
+{
+    CLEANUP(result_clearp) PGresult *result = NULL;
+
+    TRY(ask(
+        conn,
+        "SELECT database_id, profile, time_zone, clock_offset_ms, load_data,"
+        " (NOT EXISTS (SELECT 1 FROM users) AND NOT EXISTS (SELECT 1 FROM coupons))::int::bigint"
+        " FROM store",
+        &result, ret_reason));
+    if (PQntuples(result) == 0)
+        return ERR_NOT_FOUND;
+    struct str id = trip_get_text(result, 0, 0);
+    if (id.len != LEDGER_DATABASE_ID_BYTES)
+        return ERR_CORRUPT;
+    memcpy(stamp->database_id, id.ptr, LEDGER_DATABASE_ID_BYTES);
+    copy_text(stamp->profile, sizeof stamp->profile, trip_get_text(result, 0, 1));
+    copy_text(stamp->time_zone, sizeof stamp->time_zone, trip_get_text(result, 0, 2));
+    stamp->clock_offset_ms = trip_get(result, 0, 3);
+    stamp->load_data = (enum ledger_load_data)trip_get(result, 0, 4);
+    stamp->empty = trip_get(result, 0, 5) != 0;
+    return ERR_OK;
+}
+
+enum err ledger_pg_stamp(const char *url, struct ledger_stamp *ret_stamp,
+                         struct pg_reason *ret_reason)
+{
+    CLEANUP(conn_closep) PGconn *conn = NULL;
+    struct ledger_stamp stamp = { .latest = (int64_t)migrations_postgres_count };
+    int64_t sold = 0;
+
+    TRY(conn_open(url, &conn, ret_reason));
+    TRY(level_read(conn, &stamp.level, ret_reason));
+    if (stamp.level > 0) {
+        enum err e = stamp_read(conn, &stamp, ret_reason);
+        if (e == ERR_NOT_FOUND)
+            stamp.level = 0; /* the first migration's process was killed before it could stamp */
+        else if (e != ERR_OK)
+            return e;
+    }
+    if (stamp.level >= LEVEL_SALES)
+        TRY(ask_int(conn, "SELECT (EXISTS (SELECT 1 FROM sales))::int::bigint", &sold, ret_reason));
+    stamp.sold = sold != 0;
+    *ret_stamp = stamp;
+    return ERR_OK;
+}
+
+/* ---- migrations ---- */
+
+/* One server at a time; whoever waited finds it done. */
+#define MIGRATION_LOCK "SELECT pg_advisory_xact_lock(7230816934450262117)"
+
+static enum err rolled_back(PGconn *conn, enum err e)
+{
+    struct pg_reason reason;
+
+    err_ignore(pg_sync_script(conn, "ROLLBACK", STAMP_TIMEOUT_MS, &reason),
+               "the connection is closed next");
+    return e;
+}
+
+static enum err apply(PGconn *conn, const struct sqlite_migration *migration,
+                      struct pg_reason *ret_reason)
+{
+    char level_sql[128];
+
+    TRY(pg_sync_script(conn, migration->sql, MIGRATE_TIMEOUT_MS, ret_reason));
+    snprintf(level_sql, sizeof level_sql, "INSERT INTO store_level (level) VALUES (%lld)",
+             (long long)migration->number);
+    return pg_sync_script(conn, level_sql, STAMP_TIMEOUT_MS, ret_reason);
+}
+
+/* The next one, in a transaction of its own. *ret_done: there is none. */
+static enum err migrate_one(PGconn *conn, bool *ret_done, struct pg_reason *ret_reason)
+{
+    int64_t level;
+
+    TRY(pg_sync_script(conn, "BEGIN; " MIGRATION_LOCK, MIGRATE_TIMEOUT_MS, ret_reason));
+    enum err e = pg_sync_script(conn,
+                                "CREATE TABLE IF NOT EXISTS store_level"
+                                " (level bigint PRIMARY KEY, at timestamptz DEFAULT now())",
+                                STAMP_TIMEOUT_MS, ret_reason);
+    if (e == ERR_OK)
+        e = level_read(conn, &level, ret_reason);
+    if (e != ERR_OK)
+        return rolled_back(conn, e);
+    if (level > (int64_t)migrations_postgres_count)
+        return rolled_back(conn, ERR_CONFLICT);
+    *ret_done = level == (int64_t)migrations_postgres_count;
+    if (!*ret_done)
+        e = apply(conn, &migrations_postgres[level], ret_reason);
+    if (e != ERR_OK)
+        return rolled_back(conn, e);
+    return pg_sync_script(conn, "COMMIT", MIGRATE_TIMEOUT_MS, ret_reason);
+}
+
+static enum err stamp_write(PGconn *conn, const char *profile, const char *time_zone,
+                            struct pg_reason *ret_reason)
+{
+    CLEANUP(trip_fini) struct pg_trip trip = { 0 };
+    CLEANUP(result_clearp) PGresult *result = NULL;
+    uint8_t database_id[LEDGER_DATABASE_ID_BYTES];
+
+    if (getrandom(database_id, sizeof database_id, 0) != (ssize_t)sizeof database_id)
+        return ERR_IO;
+    trip_add(&trip, 0,
+             "INSERT INTO store (one, database_id, profile, time_zone) VALUES (1, $1, $2, $3)"
+             " ON CONFLICT DO NOTHING");
+    trip_bytes(&trip, database_id, sizeof database_id);
+    trip_text(&trip, str_from(profile));
+    trip_text(&trip, str_from(time_zone));
+    TRY(trip_finish(&trip));
+    return pg_sync_run(conn, &trip.statements[0], STAMP_TIMEOUT_MS, &result, ret_reason);
+}
+
+enum err ledger_pg_migrate(const char *url, const char *profile, const char *time_zone,
+                           int64_t *ret_applied, struct pg_reason *ret_reason)
+{
+    CLEANUP(conn_closep) PGconn *conn = NULL;
+    bool done = false;
+
+    *ret_applied = 0;
+    TRY(conn_open(url, &conn, ret_reason));
+    while (!done) {
+        TRY(migrate_one(conn, &done, ret_reason));
+        *ret_applied += !done;
+    }
+    return stamp_write(conn, profile, time_zone, ret_reason);
+}
+
+enum err ledger_pg_set_zone(const char *url, const char *time_zone, struct pg_reason *ret_reason)
+{
+    CLEANUP(conn_closep) PGconn *conn = NULL;
+    CLEANUP(trip_fini) struct pg_trip trip = { 0 };
+    CLEANUP(result_clearp) PGresult *result = NULL;
+
+    TRY(conn_open(url, &conn, ret_reason));
+    trip_add(&trip, 0, "UPDATE store SET time_zone = $1 WHERE NOT EXISTS (SELECT 1 FROM sales)");
+    trip_text(&trip, str_from(time_zone));
+    TRY(trip_finish(&trip));
+    TRY(pg_sync_run(conn, &trip.statements[0], STAMP_TIMEOUT_MS, &result, ret_reason));
+    return strcmp(PQcmdTuples(result), "1") == 0 ? ERR_OK : ERR_CONFLICT;
+}
