@@ -183,12 +183,18 @@ static void fill_in(struct ledger_pg_options *options)
         options->retry_ms = 1000;
 }
 
-/* A server that is stopped in the middle of a batch must not hold its locks for good. */
+/*
+ * A server that is stopped in the middle of a batch must not hold its locks for good. All that a
+ * batch looks up is few rows by their keys, whatever the statistics say or do not say yet.
+ */
 static void settings_write(struct pg_ledger *ledger)
 {
     snprintf(ledger->settings_sql, sizeof ledger->settings_sql,
              "SELECT set_config('statement_timeout', '%llu', true),"
-             " set_config('idle_in_transaction_session_timeout', '%llu', true)",
+             " set_config('idle_in_transaction_session_timeout', '%llu', true),"
+             " set_config('enable_seqscan', 'off', true),"
+             " set_config('enable_hashjoin', 'off', true),"
+             " set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true)",
              (unsigned long long)ledger->options.statement_timeout_ms,
              (unsigned long long)ledger->options.statement_timeout_ms);
 }

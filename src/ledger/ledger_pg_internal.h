@@ -24,6 +24,7 @@ struct pg_writer {
     struct list todo;     /* to be tried one by one */
     struct list finished; /* with their errors */
     size_t count;         /* of the batch that was taken */
+    bool chooses;         /* its only command asked the ledger to choose an id */
     bool busy, one_by_one, loading, watched;
     unsigned tries, passes;
     uint64_t started_ns, give_up_ms;
@@ -51,7 +52,7 @@ struct pg_ledger {
     struct ledger base;
     struct ledger_pg_options options;
     char *url; /* owned */
-    char settings_sql[192];
+    char settings_sql[512];
     struct ledger_queue queue;
     struct loop *loop; /* the store loop */
     pthread_t thread;
@@ -87,7 +88,8 @@ void ledger_pg_write(struct pg_ledger *ledger);
 /* ledger_pg_load.c: the rows that a batch needs and has not looked up. Those that may change are
  * locked in the first pass, in this order: users, coupons, orders, products, the store. */
 enum err ledger_pg_load_add(struct pg_writer *writer) MUST_CHECK;
-/* *ret_more: another pass. ERR_CONFLICT: the rows changed meanwhile, begin again. */
+/* ledger_pg_load_take.c: *ret_more: another pass. ERR_CONFLICT: the rows changed meanwhile, begin
+ * again. */
 enum err ledger_pg_load_take(struct pg_writer *writer, bool *ret_more) MUST_CHECK;
 
 /* ledger_pg_load_orders.c */

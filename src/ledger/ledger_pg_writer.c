@@ -236,11 +236,41 @@ static void borrowed(struct pg_borrow *borrow)
         try_over(writer, e);
 }
 
+/* The id that a command may leave to the ledger; such a command is alone in its batch. NULL: it is
+ * not one of them. */
+static int64_t *chosen_id(struct ledger_command *command)
+{
+    switch (command->op) {
+    case LEDGER_COUPON_CREATE:
+        return &command->coupon_create.coupon->coupon_id;
+    case LEDGER_PRODUCT_CREATE:
+        return &command->product_create.product->product_id;
+    case LEDGER_ORDER_IMPORT:
+        return &command->order_import.order->order_id;
+    case LEDGER_USERS_CREATE:
+        return &command->users_create.from_user_id;
+    default:
+        return NULL;
+    }
+}
+
+/* What was chosen in a try that came to nothing may be somebody else's by now. */
+static void choose_again(struct pg_writer *writer)
+{
+    int64_t *id = chosen_id(CONTAINER_OF(writer->batch.next, struct ledger_command, node));
+
+    if (writer->tries == 1)
+        writer->chooses = id && *id == 0;
+    else if (writer->chooses)
+        *id = 0;
+}
+
 static void try_batch(struct pg_writer *writer)
 {
     struct pg_ledger *ledger = writer->ledger;
 
     writer->tries++;
+    choose_again(writer);
     if (atomic_load_explicit(&ledger->fault, memory_order_relaxed)) {
         batch_over(writer, ERR_UNAVAILABLE);
         return;

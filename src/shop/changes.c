@@ -21,12 +21,15 @@ bool changes_look(const _Atomic uint64_t *counter, uint64_t *ret_value)
     return *ret_value % 2 == 0;
 }
 
-/* To the next odd number, or the next even one; some of a batch share a counter. */
+/* To an odd number, or the next even one: also where another commit, written beside this one, has
+ * ended meanwhile. Some of a batch share a counter. */
 static void move(_Atomic uint64_t *counter, bool to_odd)
 {
     uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
 
-    if ((value % 2 == 1) != to_odd)
+    if (!to_odd)
+        atomic_store(counter, value + 2 - value % 2);
+    else if (value % 2 == 0)
         atomic_store(counter, value + 1);
 }
 

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Two servers write the same wallets, products, coupon and days at once, in batches that overlap in
+ * every order. Nobody waits for each other in a circle, no money and no piece is lost or made.
+ */
+#include "ledger/ledger_conformance_internal.h"
+#include "ledger/ledger_pg_fixture_test.h"
+
+enum {
+    SERVERS = 2,
+    USERS = 12,
+    PRODUCTS = 6,
+    QUANTITY = 4000,
+    STOCK = 100000,
+    BALANCE = 1000000,
+    OF_A_KIND = 24, /* commands of a server and a round */
+    ROUNDS = 40
+};
+enum { KINDS = 4, COMMANDS = SERVERS * KINDS * OF_A_KIND };
+
+struct conformance_world world;
+
+static struct ledger *ledgers[SERVERS];
+static struct ledger_client *clients[SERVERS];
+static struct loop *loop;
+static struct ledger_command commands[COMMANDS];
+static struct ledger_key keys[COMMANDS];
+static char key_text[COMMANDS][32];
+static struct order_line lines[COMMANDS][3];
+static size_t waited_for;
+static int64_t charged, paid_orders, stored;
+static uint64_t seed = 11;
+
+static int64_t any(int64_t n)
+{
+    seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407u;
+    return (int64_t)((seed >> 33) % (uint64_t)n);
+}
+
+static unsigned render(const struct ledger_command *command, struct buf *answer)
+{
+    bool ok = command->op == LEDGER_CHARGE ? command->charge.outcome == LEDGER_CHARGE_OK
+                                           : command->order_create.result.outcome == 0;
+
+    buf_str_append(answer, STR("{}"));
+    return ok ? 200 : 0;
+}
+
+static void done(struct ledger_command *command)
+{
+    (void)command;
+    if (--waited_for == 0)
+        loop_stop(loop);
+}
+
+/* ---- what they ask for ---- */
+
+static void name_key(size_t i, int64_t user_id, enum ledger_operation operation, int round)
+{
+    snprintf(key_text[i], sizeof key_text[i], "k-%d-%zu", round, i);
+    keys[i] = (struct ledger_key){ .user_id = user_id,
+                                   .operation = operation,
+                                   .key = str_from(key_text[i]) };
+    commands[i].key = &keys[i];
+    commands[i].render = render;
+}
+
+static void ask_place(size_t i)
+{
+    commands[i] = (struct ledger_command){
+        .op = LEDGER_PLACE,
+        .place = { .coupon_id = COUPON, .user_id = 1000 + any(3000), .slot = 1 + any(QUANTITY) }
+    };
+}
+
+static void ask_charge(size_t i, int round)
+{
+    int64_t user_id = 1 + any(USERS);
+
+    commands[i] = (struct ledger_command){
+        .op = LEDGER_CHARGE,
+        .charge = { .user_id = user_id, .amount = 1 + any(9), .amount_max = 100 }
+    };
+    name_key(i, user_id, LEDGER_OPERATION_CHARGE, round);
+}
+
+static void ask_order(size_t i, int round)
+{
+    int64_t user_id = 1 + any(USERS), first = 1 + any(PRODUCTS);
+    size_t count = (size_t)any(3) + 1;
+
+    for (size_t line = 0; line < count; line++)
+        lines[i][line] = (struct order_line){ .product_id = (first + (int64_t)line) % PRODUCTS + 1,
+                                              .quantity = 1 + any(3) };
+    count = order_lines_merge(lines[i], count);
+    commands[i] = (struct ledger_command){
+        .op = LEDGER_ORDER_CREATE,
+        .order_create = { .user_id = user_id, .lines = lines[i], .line_count = count, .pay = true }
+    };
+    name_key(i, user_id, LEDGER_OPERATION_COMPLETE, round);
+}
+
+static void ask_cart(size_t i)
+{
+    commands[i] = (struct ledger_command){ .op = LEDGER_CART_CHANGE,
+                                           .cart_change = { .user_id = 1 + any(USERS),
+                                                            .product_id = 1 + any(PRODUCTS),
+                                                            .what = LEDGER_CART_ADD,
+                                                            .quantity = 1 } };
+}
+
+static void ask(size_t i, int round)
+{
+    switch (i % KINDS) {
+    case 0:
+        ask_place(i);
+        break;
+    case 1:
+        ask_charge(i, round);
+        break;
+    case 2:
+        ask_order(i, round);
+        break;
+    default:
+        ask_cart(i);
+        break;
+    }
+    commands[i].done = done;
+    list_init(&commands[i].node);
+}
+
+static void count(const struct ledger_command *command)
+{
+    assert_int_equal(command->err, ERR_OK);
+    if (command->op == LEDGER_CHARGE) {
+        assert_int_equal(command->charge.outcome, LEDGER_CHARGE_OK);
+        charged += command->charge.amount;
+    } else if (command->op == LEDGER_ORDER_CREATE) {
+        assert_int_equal(command->order_create.result.outcome, LEDGER_ORDER_OK);
+        paid_orders++;
+    } else if (command->op == LEDGER_PLACE) {
+        stored += command->place.outcome == LEDGER_PLACE_STORED;
+    } else {
+        assert_int_equal(command->cart_change.outcome, LEDGER_CART_OK);
+    }
+}
+
+static void run_round(int round)
+{
+    for (size_t i = 0; i < COMMANDS; i++) {
+        struct ledger_client *client = clients[i / KINDS % SERVERS];
+        ask(i, round);
+        assert_true(ledger_room_take(client));
+        ledger_submit(client, &commands[i]);
+    }
+    waited_for = COMMANDS;
+    loop_run(loop);
+    for (size_t i = 0; i < COMMANDS; i++) {
+        count(&commands[i]);
+        ledger_command_fini(&commands[i]);
+    }
+}
+
+/* ---- what there must be ---- */
+
+static void fill(void)
+{
+    struct coupon coupon = { .coupon_id = COUPON,
+                             .name = "X",
+                             .settings = { .total_quantity = QUANTITY, .ends_at_ms = 5 } };
+    struct ledger_command create = { .op = LEDGER_COUPON_CREATE,
+                                     .coupon_create = { .coupon = &coupon } };
+    struct ledger_command users = {
+        .op = LEDGER_USERS_CREATE,
+        .users_create = { .from_user_id = 1, .to_user_id = USERS, .balance = BALANCE }
+    };
+
+    ledger_run(ledgers[0], &create);
+    ledger_run(ledgers[1], &users);
+    assert_ok(create.err);
+    assert_ok(users.err);
+    for (int64_t id = 1; id <= PRODUCTS; id++) {
+        struct ledger_product product = {
+            .product_id = id, .name = STR("n"), .price = id, .stock = STOCK
+        };
+        struct ledger_command make = { .op = LEDGER_PRODUCT_CREATE,
+                                       .product_create = { .product = &product } };
+        ledger_run(ledgers[id % SERVERS], &make);
+        assert_ok(make.err);
+    }
+}
+
+static struct witness rows, stated;
+
+static bool see_coupon(struct ledger_scan *scan, const struct coupon *coupon)
+{
+    (void)scan;
+    stated = coupon->witness;
+    return true;
+}
+
+static bool see_row(struct ledger_scan *scan, const struct ledger_held *row)
+{
+    (void)scan;
+    witness_add(&rows, row->slot, row->user_id);
+    return true;
+}
+
+static void check_coupon(void)
+{
+    struct ledger_scan scan = { .coupon_id = COUPON, .begin = see_coupon, .each = see_row };
+
+    assert_ok(ledger_scan_rows(ledgers[1], &scan));
+    assert_true(witness_equal(&rows, &stated));
+    assert_int_equal(rows.issued, stored);
+    /* An event for each, numbered without a gap. */
+    assert_int_equal(store_ask("SELECT count(*) FROM events WHERE kind = 1"), stored);
+    assert_int_equal(store_ask("SELECT max(number) FROM events WHERE kind = 1"), stored);
+    assert_int_equal(store_ask("SELECT count(DISTINCT user_coupon_id) FROM user_coupons"), stored);
+}
+
+static void check_money(void)
+{
+    long long taken = store_ask("SELECT sum(subtotal - discount)::bigint FROM orders");
+    long long sold = store_ask("SELECT sum(quantity)::bigint FROM order_lines");
+
+    assert_int_equal(store_ask("SELECT sum(balance)::bigint FROM users"),
+                     (int64_t)USERS * BALANCE + charged - taken);
+    assert_int_equal(store_ask("SELECT count(*) FROM orders"), paid_orders);
+    assert_int_equal(store_ask("SELECT sum(orders_completed)::bigint FROM users"), paid_orders);
+    assert_int_equal(store_ask("SELECT sum(stock)::bigint FROM products"),
+                     (int64_t)PRODUCTS * STOCK - sold);
+    assert_int_equal(store_ask("SELECT sum(units)::bigint FROM sales"), sold);
+    assert_int_equal(store_ask("SELECT sum(revenue)::bigint FROM sales"), taken);
+    assert_int_equal(store_ask("SELECT sum(s.version)::bigint - (SELECT sum(version)::bigint"
+                               " FROM sales_days) FROM sales s"),
+                     0);
+    assert_int_equal(store_ask("SELECT count(*) FROM events WHERE kind = 2"), paid_orders);
+    assert_int_equal(store_ask("SELECT count(*) FROM users u WHERE events <>"
+                               " (SELECT count(*) FROM events WHERE kind = 2"
+                               " AND key_id = u.user_id)"),
+                     0);
+}
+
+static void test_two_servers(void **state)
+{
+    (void)state;
+    store_make();
+    loop = loop_new();
+    for (size_t i = 0; i < SERVERS; i++) {
+        ledgers[i] = store_open();
+        clients[i] = ledger_client_new(ledgers[i], loop);
+    }
+    fill();
+    for (int round = 0; round < ROUNDS; round++)
+        run_round(round);
+    check_coupon();
+    check_money();
+    for (size_t i = 0; i < SERVERS; i++) {
+        ledger_client_free(clients[i]);
+        store_close(ledgers[i]);
+    }
+    loop_free(loop);
+    /* What a connection counted is there once it is closed. */
+    assert_int_equal(store_ask("SELECT deadlocks FROM pg_stat_database"
+                               " WHERE datname = current_database()"),
+                     0);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = { cmocka_unit_test(test_two_servers) };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
