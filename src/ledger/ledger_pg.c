@@ -258,3 +258,8 @@ void ledger_pg_stop(struct ledger *base)
     pthread_join(ledger->thread, NULL);
     ledger->runs = false;
 }
+
+struct pg_pool *ledger_pg_pool(struct ledger *ledger)
+{
+    return self(ledger)->pool;
+}

@@ -48,5 +48,8 @@ enum err ledger_pg_open(const struct ledger_pg_options *options,
 void ledger_pg_stop(struct ledger *ledger);
 struct ledger *ledger_pg_free(struct ledger *ledger); /* stopped, its clients freed */
 
+/* For figures; as long as the store loop runs. */
+struct pg_pool *ledger_pg_pool(struct ledger *ledger);
+
 /* Scans only, without a store loop. */
 enum err ledger_pg_open_at_rest(const char *url, struct ledger **ret_ledger) MUST_CHECK;

@@ -45,11 +45,16 @@ static int teardown(void **state)
 
 static size_t open_commands;
 
+static void one_less(void)
+{
+    if (--open_commands == 0)
+        loop_stop(world.loop);
+}
+
 static void place_done(struct ledger_command *command)
 {
     (void)command;
-    if (--open_commands == 0)
-        loop_stop(world.loop);
+    one_less();
 }
 
 /* One turn, so one batch. */
@@ -214,6 +219,7 @@ static void aside_work(struct loop_work *work)
 static void aside_done(struct loop_work *work)
 {
     (void)work;
+    one_less();
 }
 
 static void run_batch_with(struct ledger_command *commands, const char *event, const char *sql)
@@ -223,7 +229,9 @@ static void run_batch_with(struct ledger_command *commands, const char *event, c
                            .sql = sql };
 
     assert_ok(loop_work_start(world.loop, &aside.work));
-    run_batch(commands);
+    submit_batch(commands);
+    open_commands++;
+    loop_run(world.loop);
 }
 
 /* The commit is done, and the connection breaks before it says so; or only a standby is missing. */

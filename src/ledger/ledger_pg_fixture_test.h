@@ -49,9 +49,21 @@ static inline void store_make(void)
     assert_true(applied > 0);
 }
 
+static inline struct pg_pool_options store_pool(void)
+{
+    return (
+        struct pg_pool_options){ .rules = { .max = 20,
+                                            .min_idle = 2,
+                                            .share_max = { [POOL_BATCHES] = 8, [POOL_READS] = 8 },
+                                            .connection_timeout_ms = 2000,
+                                            .validation_timeout_ms = 1000 },
+                                 .breaker = breaker_options_default(5000, 1) };
+}
+
 static inline struct ledger *store_open(void)
 {
     struct ledger_pg_options options = { .url = store_url(),
+                                         .pool = store_pool(),
                                          .queue_max = 1000,
                                          .batch_max = 200,
                                          .queue_age_max_ms = 60000,
