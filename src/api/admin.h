@@ -6,6 +6,7 @@
 
 void admin_coupons_create(struct api_call *call);
 void admin_coupons_patch(struct api_call *call);
+void admin_coupons_rebuild(struct api_call *call);
 void admin_coupons_list(struct api_call *call);
 void admin_proof(struct api_call *call);
 void admin_winners(struct api_call *call);

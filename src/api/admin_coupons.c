@@ -141,6 +141,20 @@ void admin_coupons_patch(struct api_call *call)
     coupon_patch(call->loop->shop, &self->patch);
 }
 
+/* A change of nothing, with a new life of the gate. */
+void admin_coupons_rebuild(struct api_call *call)
+{
+    struct patch_call *self = api_alloc(call, sizeof *self);
+
+    if (!self)
+        return;
+    self->call = call;
+    self->patch.done = patch_done;
+    self->patch.coupon_id = call->ids[0];
+    self->patch.rebuild = true;
+    coupon_patch(call->loop->shop, &self->patch);
+}
+
 void admin_coupons_list(struct api_call *call)
 {
     coupons_page(call, true);

@@ -16,6 +16,14 @@ static struct api_loop *loop_of(const struct http_request *request)
 
 /* ---- answering ---- */
 
+/* What other servers change is not counted here: of theirs, only what may be a moment old is kept.
+ */
+static bool may_keep(const struct api_call *call)
+{
+    return call->loop->answers && call->stamp.count &&
+           (call->stamp.until_ms || !call->loop->shop->shop->servers);
+}
+
 void api_answer(struct api_call *call, unsigned status, const struct json_type *type,
                 const void *object)
 {
@@ -23,7 +31,7 @@ void api_answer(struct api_call *call, unsigned status, const struct json_type *
     size_t at = out->len;
 
     json_render(out, type, object);
-    if (status == 200 && call->stamp.count && call->loop->answers && buf_ok(out))
+    if (status == 200 && may_keep(call) && buf_ok(out))
         answer_cache_put(call->loop->answers, call->http->path, call->http->query,
                          (struct str){ out->ptr + at, out->len - at }, &call->stamp);
     http_response_end(call->http);

@@ -132,6 +132,8 @@ const char *config_profile_name(enum config_profile profile);
 enum err config_read_secret(const char *path, struct buf *out,
                             struct config_error *ret_error) MUST_CHECK;
 
+/* Neither what stands before the last '@' nor a query is shown: both may hold a password. */
+void config_print_url(struct buf *buf, const char *url);
 /* For `doorbuster config`: value, source and meaning; without `all` only what is not default. */
 void config_print(struct buf *buf, const struct config *config, bool all);
 /* Of `doorbuster VERB --help`: "usage: doorbuster VERB …", the verb's flags, the options' flags. */

@@ -4,18 +4,19 @@
 
 #include "config/config_internal.h"
 
-/* Neither what stands before the last '@' nor a query is shown: both may hold a password. */
-static void append_url(struct buf *buf, const char *url)
+void config_print_url(struct buf *buf, const char *url)
 {
     const char *host = strstr(url, "://");
-    const char *at = strrchr(url, '@');
+    size_t length = strcspn(url, "?");
+    const char *at = memrchr(url, '@', length);
 
-    if (at && host) {
+    if (at && host && at > host) {
         buf_bytes(buf, url, (size_t)(host + 3 - url));
         buf_literal(buf, "***");
+        length -= (size_t)(at - url);
         url = at;
     }
-    buf_bytes(buf, url, strcspn(url, "?"));
+    buf_bytes(buf, url, length);
 }
 
 static void append_source(struct buf *buf, const struct config *config, size_t option)
@@ -58,8 +59,8 @@ static void print_option(struct buf *buf, const struct config *config, size_t op
     } else {
         buf_printf(buf, "%s = ", row->key);
         if (row->kind == CONFIG_KIND_URL)
-            append_url(buf,
-                       *(const char *const *)(const void *)((const char *)config + row->offset));
+            config_print_url(
+                buf, *(const char *const *)(const void *)((const char *)config + row->offset));
         else
             config_value_format(buf, config, row);
     }

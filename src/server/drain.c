@@ -11,7 +11,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "ledger/ledger_sqlite.h"
 #include "server/server.h"
 #include "server/verb.h"
 
@@ -108,7 +107,7 @@ static void each_thread(struct server *server, void (*act)(struct server_thread 
 
 static bool give_up(const struct server *server, const char *what)
 {
-    struct ledger_stats ledger = ledger_stats(server->ledger);
+    struct ledger_stats ledger = ledger_stats(server->stores.ledger);
 
     LOG(LOG_ERROR, "not drained in time; the next start recovers", LOG_CSTR("waiting_for", what),
         LOG_INT("queued", ledger.queue_length));
@@ -139,7 +138,7 @@ static bool drain(struct server *server)
     each_thread(server, server_thread_settle);
     if (!wait_step(server, SERVER_THREAD_SETTLED, end_ns))
         return give_up(server, "rows of granted places");
-    ledger_sqlite_stop(server->ledger);
+    stores_stop_ledger(&server->stores);
     for (size_t i = 0; i < server->thread_count; i++) {
         loop_stop(server->threads[i].loop);
         server_thread_join(&server->threads[i]);

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "gate/journal.h"
 #include "server/prove.h"
+#include "server/stores.h"
 #include "shop/shop.h"
 
 /* ---- what the journal remembers of this coupon, by user ---- */
@@ -162,19 +163,28 @@ static enum err read_journal(const struct store *store, struct places *places,
     return e;
 }
 
-static enum err make(struct prove *prove, struct ledger *ledger, struct places *places)
+/* Of numbers that are pending in Redis it is not said here whose they are. */
+static void tell_pending(struct prove *prove, const struct gate_picture *picture)
+{
+    for (size_t i = 0; prove->told && i < picture->pending_count; i++)
+        told_show_pending(prove->told, picture->pending[i], picture->pending[i], 0);
+}
+
+static enum err make(struct prove *prove, const struct stores *stores, struct places *places)
 {
     struct row_scan scan = { .scan = { .coupon_id = prove->coupon_id, .each = show_row },
                              .places = places,
                              .told = prove->told };
-    struct shop shop = { .ledger = ledger };
+    struct shop shop = { .ledger = stores->ledger, .gate = stores->gate };
     char first_lie[TOLD_LIE_BYTES];
 
-    TRY(ledger_scan_rows(ledger, &scan.scan));
-    TRY(places_picture(places, prove->told, &prove->made.before));
+    TRY(ledger_scan_rows(stores->ledger, &scan.scan));
+    if (!stores->gate)
+        TRY(places_picture(places, prove->told, &prove->made.before));
     prove->made.coupon_id = prove->coupon_id;
     coupon_proof_run(&shop, &prove->made);
     TRY(prove->made.err);
+    tell_pending(prove, &prove->made.before);
     if (prove->told) {
         int64_t lies = told_lies(prove->told, first_lie);
         proof_told(&prove->made.proof, (int64_t)prove->told->count, lies, first_lie);
@@ -186,24 +196,25 @@ static enum err look(struct prove *prove, struct store *store, struct config *co
                      struct config_error *error)
 {
     struct places places = { .coupon_id = prove->coupon_id };
-    struct ledger *ledger = NULL;
+    struct stores stores = { .config = config, .store = store };
 
     TRY(store_look(store, config, error));
     if (!store->exists) {
-        snprintf(error->text, sizeof error->text, "there is no store in %.300s", store->directory);
+        snprintf(error->text, sizeof error->text, "there is no store in %.300s", store->database);
         return ERR_INVALID;
     }
     TRY(store_lock(store, LOCK_TO_READ, error));
     snprintf(error->text, sizeof error->text, "%.300s cannot be read", store->database);
-    enum err e = read_journal(store, &places, error);
+    enum err e = config->redis[0] ? stores_look_at_gate(&stores, error)
+                                  : read_journal(store, &places, error);
     if (e == ERR_OK)
-        e = ledger_sqlite_open_at_rest(store->database, &ledger);
+        e = store_open_at_rest(store, &stores.ledger);
     if (e == ERR_OK)
-        e = make(prove, ledger, &places);
+        e = make(prove, &stores, &places);
     if (e == ERR_NOT_FOUND)
         snprintf(error->text, sizeof error->text, "%.300s has no coupon %" PRId64, store->database,
                  prove->coupon_id);
-    ledger_sqlite_free(ledger);
+    stores_close(&stores);
     mem_free(places.items);
     return e;
 }

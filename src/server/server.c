@@ -13,7 +13,6 @@
 #include "base/mem.h"
 #include "gate/gate_memory.h"
 #include "ops/ops.h"
-#include "ranking/ranking_memory.h"
 #include "server/server_events.h"
 #include "server/server_gateway.h"
 #include "server/verb.h"
@@ -30,6 +29,14 @@ static enum err open_keys(struct server *server, struct config_error *error)
     return ERR_OK;
 }
 
+static bool read_breaker(struct api *api, enum metrics_breaker name,
+                         struct breaker_status *ret_status)
+{
+    struct server *server = CONTAINER_OF(api, struct server, api);
+
+    return stores_breaker(&server->stores, name, ret_status);
+}
+
 /* The operations port serves the first table of the main one, so that both count alike. */
 static enum err open_api(struct server *server, struct config_error *error)
 {
@@ -40,6 +47,7 @@ static enum err open_api(struct server *server, struct config_error *error)
 
     server->api.config = server->config;
     server->api.shop = &server->shop;
+    server->api.breaker = read_breaker;
     TRY(api_policy_new(server->config, &server->api.policy, error));
     TRY(api_init(&server->api, tables));
     routes = api_metric_routes(&server->api, &count);
@@ -71,63 +79,12 @@ static void end_uncertain(void *context)
     struct server *server = context;
     const struct timespec moment = { .tv_nsec = 200 * 1000000 };
 
-    if (server->gate)
-        gate_memory_shut(server->gate, true);
+    stores_shut_gate(&server->stores);
     atomic_store(&server->api.ready, false);
     LOG(LOG_ERROR, "the outcome of a commit is unknown: ending, the next start recovers");
     log_flush();
     nanosleep(&moment, NULL);
     _exit(VERB_UNCERTAIN);
-}
-
-static enum err open_ledger(struct server *server, struct config_error *error)
-{
-    const struct config *config = server->config;
-    const struct ledger_sqlite_options options = {
-        .path = server->store->database,
-        .queue_max = (size_t)config->ledger_queue_max,
-        .batch_max = (size_t)config->ledger_batch_max,
-        .queue_age_max_ms = (uint64_t)config->ledger_queue_age_max_ms,
-        .reserve_linger_ms = (uint64_t)config->ledger_reserve_linger_ms,
-        .users_external = config->users_external,
-        .consumers = server_events_consumers(config),
-        .metrics = metrics_slot(server->metrics, server->thread_count),
-        .on_uncertain = end_uncertain,
-        .context = server,
-    };
-    enum err e = ledger_sqlite_open(&options, &server->ledger);
-
-    if (e == ERR_OK || e == ERR_NOMEM)
-        return e;
-    return config_refuse(error, "%.300s cannot be opened: %s", server->store->database,
-                         err_text(e));
-}
-
-static enum err open_gate(struct server *server, struct config_error *error)
-{
-    struct gate_memory_options options = {
-        .journal = { .directory = server->store->directory,
-                     .generation_bytes_max = (size_t)server->config->journal_generation_bytes_max },
-    };
-    struct journal_report report;
-
-    _Static_assert(sizeof options.journal.database_id == sizeof server->store->stamp.database_id,
-                   "one id");
-    memcpy(options.journal.database_id, server->store->stamp.database_id,
-           sizeof options.journal.database_id);
-    enum err e = gate_memory_open(&options, &report, &server->gate);
-    if (report.torn_bytes)
-        LOG(LOG_INFO, "journal: a write that did not finish was cut off; nobody was told of it",
-            LOG_INT("bytes", report.torn_bytes));
-    if (report.damaged)
-        LOG(LOG_ERROR,
-            "journal: damaged records; reservations of theirs that were not stored are "
-            "lost. The damaged file is kept beside the journal",
-            LOG_INT("damaged", report.damaged), LOG_INT("good", report.records));
-    if (e == ERR_OK || e == ERR_NOMEM)
-        return e;
-    return config_refuse(error, "%s",
-                         report.problem[0] ? report.problem : "the journal cannot be opened");
 }
 
 static enum err add_load_data(struct server *server, struct config_error *error)
@@ -139,7 +96,7 @@ static enum err add_load_data(struct server *server, struct config_error *error)
 
     if (server->config->profile == CONFIG_PROD || !wanted)
         return ERR_OK;
-    enum err e = shop_load_data(server->ledger, clock_wall_ms(), begun, &report);
+    enum err e = shop_load_data(server->stores.ledger, clock_wall_ms(), begun, &report);
     if (e != ERR_OK)
         return config_refuse(error, "the load-test data could not be written: %s", err_text(e));
     LOG(LOG_INFO, "load-test data written", LOG_INT("users", report.users),
@@ -169,25 +126,37 @@ static bool coupon_is_in(void *context, int64_t coupon_id)
     return id_set_has(&set->ids, coupon_id);
 }
 
+static const char *other_server(const struct server *server)
+{
+    return server->shop.servers ? server->shop.servers->beat.other_url : "";
+}
+
 /* A coupon that has ended needs its gate once more if the journal remembers places of it. */
 static enum err open_shop(struct server *server, struct config_error *error)
 {
     const uint8_t *id = server->store->stamp.database_id;
+    struct gate *gate = server->stores.gate;
     struct coupon_set remembered = { 0 };
 
-    TRY(shop_init(&server->shop, server->config, server->ledger, server->gate, server->gateway,
-                  server->ranking));
+    TRY(shop_init(&server->shop, server->config, server->stores.ledger, gate, server->gateway,
+                  server->stores.ranking));
     server->shop.render_settled = orders_render;
     TRY(server_events_open(server->config, &server->shop, &server->events, error));
     snprintf(server->shop.gateway_key_end, sizeof server->shop.gateway_key_end, "-%02x%02x%02x%02x",
              id[0], id[1], id[2], id[3]);
-    gate_memory_remembered(server->gate, coupon_note, &remembered);
+    if (!gate_is_shared(gate))
+        gate_memory_remembered(gate, coupon_note, &remembered);
     enum err e = remembered.failed
                      ? ERR_NOMEM
                      : shop_open(&server->shop, coupon_is_in, &remembered, &server->holders);
     id_set_fini(&remembered.ids);
     if (e == ERR_OK || e == ERR_NOMEM)
         return e;
+    if (e == ERR_CONFLICT)
+        return config_refuse(error,
+                             "another server (%.100s) works on %.200s, and this one's gate is in "
+                             "its own memory: give both of them --redis, or stop the other one",
+                             other_server(server), server->store->database);
     return config_refuse(error, "the coupons of %.300s cannot be read: %s", server->store->database,
                          err_text(e));
 }
@@ -207,15 +176,16 @@ enum err server_open(struct server *server, struct config *config, struct store 
 {
     *server = (struct server){ .config = config,
                                .store = store,
+                               .stores = { .config = config, .store = store },
                                .thread_count = (size_t)config->threads };
     TRY(open_keys(server, ret_error));
     TRY(open_api(server, ret_error));
-    TRY(open_ledger(server, ret_error));
-    TRY(open_gate(server, ret_error));
+    TRY(stores_open_ledger(&server->stores, metrics_slot(server->metrics, server->thread_count),
+                           (struct stores_uncertain){ end_uncertain, server }, ret_error));
+    TRY(stores_open_gate(&server->stores, ret_error));
     TRY(server_gateway_open(config, &server->gateway, ret_error));
-    server->ranking = ranking_memory_new((size_t)config->ranking_boards_max);
-    if (!server->ranking)
-        return ERR_NOMEM;
+    TRY(stores_open_ranking(&server->stores));
+    stores_tell_metrics(&server->stores, server->metrics);
     TRY(add_load_data(server, ret_error));
     TRY(open_shop(server, ret_error));
     return open_threads(server, ret_error);
@@ -233,17 +203,14 @@ enum err server_start(struct server *server)
 
 void server_close(struct server *server)
 {
-    if (server->ledger)
-        ledger_sqlite_stop(server->ledger);
+    stores_stop_ledger(&server->stores);
     for (size_t i = 0; server->threads && i < server->thread_count; i++)
         server_thread_fini(&server->threads[i]);
     server->threads = mem_free(server->threads);
     shop_fini(&server->shop);
     server->events = server_events_close(server->events);
-    server->gate = gate_memory_free(server->gate);
     server->gateway = gateway_free(server->gateway);
-    server->ranking = ranking_memory_free(server->ranking);
-    server->ledger = ledger_sqlite_free(server->ledger);
+    stores_close(&server->stores);
     api_fini(&server->api);
     api_fini(&server->ops_api);
     server->metrics = metrics_free(server->metrics);

@@ -13,6 +13,7 @@
 #include "api/api.h"
 #include "server/key_files.h"
 #include "server/store.h"
+#include "server/stores.h"
 
 enum { SERVER_URL_BYTES = LOCK_URL_BYTES };
 
@@ -51,10 +52,8 @@ struct server {
     struct store *store;
     struct key_files *key_files; /* NULL but in prod */
     struct metrics *metrics;
-    struct ledger *ledger;
-    struct gate *gate;
-    struct gateway *gateway; /* NULL: payment.gateway none */
-    struct ranking *ranking;
+    struct stores stores;
+    struct gateway *gateway;      /* NULL: payment.gateway none */
     struct server_events *events; /* NULL: nobody is told */
     struct shop shop;
     struct api api;

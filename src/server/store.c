@@ -8,6 +8,8 @@
 
 #include "auth/auth.h"
 #include "base/clock.h"
+#include "ledger/ledger_pg.h"
+#include "ledger/ledger_sqlite.h"
 #include "server/key_files.h"
 #include "server/server_events.h"
 #include "server/server_gateway.h"
@@ -16,15 +18,18 @@
 
 static enum err stamp_read(struct store *store, struct config_error *error)
 {
-    enum err e = ledger_sqlite_stamp(store->database, &store->stamp);
+    struct pg_reason reason;
+    enum err e = store->postgres ? ledger_pg_stamp(store->postgres, &store->stamp, &reason)
+                                 : ledger_sqlite_stamp(store->database, &store->stamp);
 
     if (e == ERR_CORRUPT)
         return config_refuse(error,
                              "%.300s is not a store of this program, or it is damaged: restore it "
-                             "from a backup, or choose another --data",
-                             store->database);
+                             "from a backup, or choose another%s",
+                             store->database, store->postgres ? "" : " --data");
     if (e != ERR_OK && e != ERR_NOT_FOUND)
-        return config_refuse(error, "%.300s cannot be read: %s", store->database, err_text(e));
+        return config_refuse(error, "%.200s cannot be read: %.200s", store->database,
+                             store->postgres ? reason.text : err_text(e));
     store->exists = e == ERR_OK && store->stamp.level > 0;
     return ERR_OK;
 }
@@ -59,12 +64,32 @@ static enum err stamp_fits(const struct store *store, const struct config *confi
     return ERR_OK;
 }
 
-enum err store_look(struct store *store, struct config *config, struct config_error *ret_error)
+/* Where the ledger is: its path, or what may be seen of its URL. */
+static enum err store_name(struct store *store, const struct config *config,
+                           struct config_error *error)
 {
     store->directory = config->data;
+    store->postgres = config->postgres[0] ? config->postgres : NULL;
+    if (store->postgres) {
+        CLEANUP(buf_fini) struct buf shown = { 0 };
+        config_print_url(&shown, store->postgres);
+        if (!buf_ok(&shown))
+            return ERR_NOMEM;
+        snprintf(store->database, sizeof store->database, "%.*s", (int)shown.len, shown.ptr);
+        return ERR_OK;
+    }
+    if (config->redis[0])
+        return config_refuse(error, "--redis holds the gate of several servers, which needs a "
+                                    "ledger that they share: give --postgres, too");
     if ((size_t)snprintf(store->database, sizeof store->database, "%s/shop.db", config->data) >=
         sizeof store->database)
-        return config_refuse(ret_error, "the path of the data directory is too long");
+        return config_refuse(error, "the path of the data directory is too long");
+    return ERR_OK;
+}
+
+enum err store_look(struct store *store, struct config *config, struct config_error *ret_error)
+{
+    TRY(store_name(store, config, ret_error));
     TRY(stamp_read(store, ret_error));
     if (store->exists) {
         TRY(config_stamp(config, store->stamp.profile, store->stamp.time_zone, ret_error));
@@ -153,12 +178,16 @@ void store_unlock(struct store *store)
 enum err store_migrate(struct store *store, struct config *config, int64_t *ret_applied,
                        struct config_error *ret_error)
 {
-    enum err e = ledger_sqlite_migrate(store->database, config_profile_name(config->profile),
-                                       config->shop_time_zone, ret_applied);
+    const char *profile = config_profile_name(config->profile);
+    struct pg_reason reason = { 0 };
+    enum err e = store->postgres ? ledger_pg_migrate(store->postgres, profile,
+                                                     config->shop_time_zone, ret_applied, &reason)
+                                 : ledger_sqlite_migrate(store->database, profile,
+                                                         config->shop_time_zone, ret_applied);
 
     if (e != ERR_OK)
-        return config_refuse(ret_error, "%.300s could not be migrated: %s", store->database,
-                             err_text(e));
+        return config_refuse(ret_error, "%.200s could not be migrated: %.200s", store->database,
+                             reason.text[0] ? reason.text : err_text(e));
     TRY(store_look(store, config, ret_error));
     return store_set_zone(store, config, ret_error);
 }
@@ -168,12 +197,27 @@ enum err store_set_zone(struct store *store, const struct config *config,
 {
     if (strcmp(config->shop_time_zone, store->stamp.time_zone) == 0)
         return ERR_OK;
-    enum err e = ledger_sqlite_set_zone(store->database, config->shop_time_zone);
+    struct pg_reason reason;
+    enum err e = store->postgres
+                     ? ledger_pg_set_zone(store->postgres, config->shop_time_zone, &reason)
+                     : ledger_sqlite_set_zone(store->database, config->shop_time_zone);
     if (e != ERR_OK)
         return config_refuse(ret_error, "%.300s cannot take another time zone: %s", store->database,
                              err_text(e));
     snprintf(store->stamp.time_zone, sizeof store->stamp.time_zone, "%s", config->shop_time_zone);
     return ERR_OK;
+}
+
+/* Both ledgers have the same numbers and names. */
+void store_migrations(bool (*each)(void *context, int64_t number, const char *name), void *context)
+{
+    ledger_sqlite_migrations(each, context);
+}
+
+enum err store_open_at_rest(const struct store *store, struct ledger **ret_ledger)
+{
+    return store->postgres ? ledger_pg_open_at_rest(store->postgres, ret_ledger)
+                           : ledger_sqlite_open_at_rest(store->database, ret_ledger);
 }
 
 /* ---- what may be served ---- */

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The data directory as every verb sees it: paths, stamp, lock, and what may run on what. */
+/*
+ * The stores as every verb sees them: data directory and its lock, the ledger's place and stamp,
+ * and what may run on what. With PostgreSQL the data directory holds only what is this server's.
+ */
 #pragma once
 #include <limits.h>
 
 #include "config/config.h"
-#include "ledger/ledger_sqlite.h"
+#include "ledger/ledger_stamp.h"
 #include "server/lock.h"
 
 struct store {
     const char *directory;     /* of the config */
-    char database[PATH_MAX];   /* "…/shop.db" */
+    const char *postgres;      /* of the config; NULL: SQLite */
+    char database[PATH_MAX];   /* "…/shop.db", or what people may see of the URL */
     bool exists;               /* there is a database, and a migration has stamped it */
     struct ledger_stamp stamp; /* without a store only `latest` counts */
     int lock;                  /* -1: not held */
@@ -25,6 +29,10 @@ struct store {
  */
 enum err store_look(struct store *store, struct config *config,
                     struct config_error *ret_error) MUST_CHECK;
+/* Every migration, by number, until `each` returns false. */
+void store_migrations(bool (*each)(void *context, int64_t number, const char *name), void *context);
+/* The ledger of a store that no verb writes to: scans only. Closed as any other (stores.h). */
+enum err store_open_at_rest(const struct store *store, struct ledger **ret_ledger) MUST_CHECK;
 /* Makes the data directory, mode 0700, and those above it. */
 enum err store_make_directory(const struct store *store, struct config_error *ret_error) MUST_CHECK;
 /* Says who holds it when it is taken. LOCK_TO_READ where no server has ever been: no lock. */

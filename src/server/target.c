@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 
-enum { TOKEN_TTL_S = 3600, GET_TIMEOUT_MS = 60000 };
+enum { TOKEN_TTL_S = 3600, TIMEOUT_MS = 60000 };
 
 /* ---- where ---- */
 
@@ -171,24 +171,39 @@ static enum err judge(const struct target *target, const struct http_exchange *x
     return x->status == 404 ? ERR_NOT_FOUND : ERR_INVALID;
 }
 
+static enum err ask(const struct target *target, struct asking *asking, struct str accept,
+                    struct config_error *ret_error)
+{
+    CLEANUP(buf_fini) struct buf authorization = { 0 };
+    struct http_field fields[2] = { { STR("Accept"), accept } };
+
+    asking->x.headers = fields;
+    asking->x.header_count = 1;
+    asking->x.timeout_ms = TIMEOUT_MS;
+    asking->x.done = answered;
+    TRY(target_authorize(target, 1, true, &authorization));
+    if (authorization.len > 0)
+        fields[asking->x.header_count++] =
+            (struct http_field){ STR("Authorization"), buf_str(&authorization) };
+    buf_reset(asking->body);
+    TRY(exchange(target, asking));
+    return judge(target, &asking->x, ret_error);
+}
+
 enum err target_get(const struct target *target, const char *path, const char *accept,
                     struct buf *ret_body, struct config_error *ret_error)
 {
-    CLEANUP(buf_fini) struct buf authorization = { 0 };
-    struct http_field fields[2] = { { STR("Accept"), str_from(accept) } };
-    struct asking asking = { .x = { .method = STR("GET"),
-                                    .target = str_from(path),
-                                    .headers = fields,
-                                    .header_count = 1,
-                                    .timeout_ms = GET_TIMEOUT_MS,
-                                    .done = answered },
+    struct asking asking = { .x = { .method = STR("GET"), .target = str_from(path) },
                              .body = ret_body };
 
-    TRY(target_authorize(target, 1, true, &authorization));
-    if (authorization.len > 0)
-        fields[asking.x.header_count++] =
-            (struct http_field){ STR("Authorization"), buf_str(&authorization) };
-    buf_reset(ret_body);
-    TRY(exchange(target, &asking));
-    return judge(target, &asking.x, ret_error);
+    return ask(target, &asking, str_from(accept), ret_error);
+}
+
+enum err target_post(const struct target *target, const char *path, struct buf *ret_body,
+                     struct config_error *ret_error)
+{
+    struct asking asking = { .x = { .method = STR("POST"), .target = str_from(path) },
+                             .body = ret_body };
+
+    return ask(target, &asking, STR("application/json"), ret_error);
 }

@@ -32,3 +32,6 @@ enum err target_authorize(const struct target *target, int64_t user_id, bool adm
  * ERR_OK's 200; ERR_NOT_FOUND: 404. `ret_error` says it, too. */
 enum err target_get(const struct target *target, const char *path, const char *accept,
                     struct buf *ret_body, struct config_error *ret_error) MUST_CHECK;
+/* The same, a POST without a body. */
+enum err target_post(const struct target *target, const char *path, struct buf *ret_body,
+                     struct config_error *ret_error) MUST_CHECK;

@@ -57,24 +57,11 @@ static int print_help(const struct verb *verb)
     return verb_print(&text) ? VERB_OK : VERB_FAILED;
 }
 
-/* Stores of the distributed kind are configuration that this version cannot honour. */
-static int refuse_stores(const struct config *config)
-{
-    const char *key = config->redis[0] ? "redis" : config->postgres[0] ? "postgres" : NULL;
-
-    if (!key)
-        return -1;
-    return verb_fail(VERB_USAGE,
-                     "%s is not in this version, which keeps everything in the data directory: "
-                     "leave the option \"%s\" out",
-                     config->redis[0] ? "Redis" : "PostgreSQL", key);
-}
-
 static int check_words(const struct verb *verb, const struct config *config)
 {
     if (config->positional_count < verb->positionals_min)
         return verb_fail(VERB_USAGE, "a word is missing: doorbuster %s", verb->usage);
-    return verb->opens_stores ? refuse_stores(config) : -1;
+    return -1;
 }
 
 int verb_main(const struct verb *verb, int argc, char **argv)

@@ -18,13 +18,12 @@ struct verb {
     const char *name, *usage, *about;
     struct config_flag *flags; /* or NULL */
     size_t positionals_min, positionals_max;
-    bool opens_stores; /* refuses stores that this version does not have */
     /* `config` is loaded; the verb's flags have their `given`. Returns an exit code. */
     int (*run)(const struct verb *verb, struct config *config);
 };
 
 extern const struct verb verb_serve, verb_prove, verb_stampede, verb_migrate, verb_seed, verb_token,
-    verb_config;
+    verb_config, verb_gate;
 
 /* Loads the configuration, answers --help, refuses, or runs the verb. */
 int verb_main(const struct verb *verb, int argc, char **argv);

@@ -27,7 +27,7 @@ static int status(struct store *store)
                store->stamp.time_zone);
     else
         printf("%s: there is no store yet\n", store->database);
-    ledger_sqlite_migrations(print_migration, store);
+    store_migrations(print_migration, store);
     return VERB_OK;
 }
 
@@ -65,6 +65,5 @@ const struct verb verb_migrate = {
     .usage = "migrate [--status] [FLAGS]",
     .about = "Makes the store, or applies the migrations that it misses.",
     .flags = flags,
-    .opens_stores = true,
     .run = migrate,
 };

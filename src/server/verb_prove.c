@@ -158,6 +158,5 @@ const struct verb verb_prove = {
     .flags = flags,
     .positionals_min = 1,
     .positionals_max = 1,
-    .opens_stores = true,
     .run = run,
 };

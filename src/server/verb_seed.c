@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
-#include "server/store.h"
+#include "server/stores.h"
 #include "server/verb.h"
 #include "shop/shop.h"
 
@@ -36,22 +36,18 @@ static void ignore_uncertain(void *context)
 }
 
 static enum err fill(struct store *store, const struct config *config,
-                     struct load_data_report *ret_report)
+                     struct load_data_report *ret_report, struct config_error *error)
 {
-    const struct ledger_sqlite_options options = {
-        .path = store->database,
-        .queue_max = (size_t)config->ledger_queue_max,
-        .batch_max = (size_t)config->ledger_batch_max,
-        .queue_age_max_ms = (uint64_t)config->ledger_queue_age_max_ms,
-        .on_uncertain = ignore_uncertain,
-    };
-    struct ledger *ledger;
+    struct stores stores = { .config = config, .store = store };
+    struct stores_uncertain uncertain = { .happened = ignore_uncertain };
 
-    TRY(ledger_sqlite_open(&options, &ledger));
-    enum err e = shop_load_data(ledger, clock_wall_ms(),
+    TRY(stores_open_ledger(&stores, NULL, uncertain, error));
+    enum err e = shop_load_data(stores.ledger, clock_wall_ms(),
                                 store->stamp.load_data != LEDGER_LOAD_DATA_NONE, ret_report);
-    ledger_sqlite_stop(ledger);
-    ledger_sqlite_free(ledger);
+    stores_stop_ledger(&stores);
+    stores_close(&stores);
+    if (e != ERR_OK && e != ERR_NOMEM)
+        return config_refuse(error, "%.300s: %s; run it again", store->database, err_text(e));
     return e;
 }
 
@@ -64,12 +60,8 @@ static int seed(const struct verb *verb, struct config *config)
     (void)verb;
     umask(0077);
     enum err e = prepare(&store, config, &error);
-    if (e == ERR_OK) {
-        e = fill(&store, config, &report);
-        if (e != ERR_OK)
-            snprintf(error.text, sizeof error.text, "%.300s: %s; run it again", store.database,
-                     err_text(e));
-    }
+    if (e == ERR_OK)
+        e = fill(&store, config, &report, &error);
     store_unlock(&store);
     if (e != ERR_OK)
         return verb_fail(VERB_FAILED, "%s", error.text);
@@ -90,6 +82,5 @@ const struct verb verb_seed = {
     .name = "seed",
     .usage = "seed [FLAGS]",
     .about = "The load-test data set; refused in profile prod.",
-    .opens_stores = true,
     .run = seed,
 };

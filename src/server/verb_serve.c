@@ -143,6 +143,5 @@ const struct verb verb_serve = {
     .name = "serve",
     .usage = "serve [FLAGS]",
     .about = "The server. Ends cleanly at SIGTERM; SIGUSR1 switches debug logging on and off.",
-    .opens_stores = true,
     .run = serve,
 };

@@ -48,9 +48,10 @@ static bool needs_keeper(struct shop_loop *loop, const struct coupon *coupon, in
         return false;
     case GATE_STORE_MISSING:
     case GATE_STORE_LOST:
-        if (!coupon->closing)
+        /* Of an older life than SQL's, or closing: somebody is at it. */
+        if (!coupon->closing && (!gate.store_epoch || gate.store_epoch >= coupon->epoch))
             return true;
-        break; /* somebody is at it */
+        break;
     case GATE_STORE_BUILDING:
     case GATE_STORE_SEALED:
     case GATE_STORE_OPEN:

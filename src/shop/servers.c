@@ -13,7 +13,8 @@
 
 /* Often enough that one lost beat does not lose the lease; oftener while a gate is being closed. */
 enum { EVERY_MS = 250, CLOSING_EVERY_MS = 30, AGAIN_MS = 50, DRAINING_EVERY_MS = 10 };
-enum { DEADLINE_MS = 800, ENTER_DEADLINE_MS = 5000, MARGIN_MS = 50, LEAVE_TRIES_MAX = 3 };
+enum { DEADLINE_MS = 800, ENTER_DEADLINE_MS = 5000, LEAVE_DEADLINE_MS = 200 };
+enum { MARGIN_MS = 50, LEAVE_TRIES_MAX = 2 };
 
 struct servers *servers_new(struct shop *shop, bool sole)
 {
@@ -287,7 +288,8 @@ static void beat_send(struct servers *servers)
     servers->beating = true;
     servers->sent_boot_ms = clock_boot_ms();
     servers->beat.done = beaten;
-    servers->beat.deadline_ms = loop_now_ms(servers->loop->loop) + DEADLINE_MS;
+    servers->beat.deadline_ms =
+        loop_now_ms(servers->loop->loop) + (servers->leaving ? LEAVE_DEADLINE_MS : DEADLINE_MS);
     ledger_beat(servers->loop->ledger, &servers->beat);
 }
 

@@ -11,9 +11,9 @@ import time
 
 import pytest
 
+from drill.drop import Drop
 from support.client import Request, storm
 from support.killer import Killer
-from support.server import wait_for, write_told
 
 KILLS = int(os.environ.get("DRILL_KILLS", "40"))
 CHARGES = int(os.environ.get("DRILL_CHARGES", "10000"))
@@ -21,86 +21,6 @@ SEED = int(os.environ.get("DRILL_SEED", time.time_ns() % 10**9))
 FIRST_USER = 500000
 QUANTITY = 12000
 PEOPLE = 16000
-STORED_SECONDS = 2
-
-
-class Drop:
-    """One coupon and everything that people were told about it."""
-
-    def __init__(self, server, rng, told):
-        self.server, self.rng, self.told = server, rng, told
-        self.coupon = server.make_coupon(QUANTITY)
-        self.numbers = {}  # user -> number, as told
-        self.owners = {}  # number -> user
-        self.granted = set()  # users who heard 200
-        self.waiting = list(range(FIRST_USER, FIRST_USER + PEOPLE))
-        self.sold_out = False
-        rng.shuffle(self.waiting)
-
-    def request(self, user):
-        way = self.rng.choice(("issue", "reserve"))
-        return Request("POST", f"/api/coupons/{self.coupon}/{way}", {"userId": user}, user=user, way=way)
-
-    def stream(self):
-        """Who has heard nothing yet, now and then twice, and now and then somebody who has a place."""
-        recent = list(self.numbers)[-64:]
-        while self.waiting:
-            user = self.waiting.pop()
-            yield self.request(user)
-            if self.rng.random() < 0.1:
-                yield self.request(user)
-            if recent and self.rng.random() < 0.1:
-                yield self.request(self.rng.choice(recent))
-
-    def take_in(self, asked):
-        """Everything that was answered must fit everything that was answered before."""
-        for request in asked:
-            answer = request.answer
-            if answer is None:
-                continue
-            if answer.status == 200:
-                assert request.user not in self.granted, f"200 twice: {request.user} {answer}"
-                self.granted.add(request.user)
-                self.learn(request.user, answer.json["sequenceNumber"])
-            elif answer.error == "ALREADY_ISSUED_COUPON":
-                self.learn(request.user, answer.json["sequenceNumber"])
-            elif answer.error == "COUPON_SOLD_OUT":
-                assert request.user not in self.numbers, f"a holder heard sold out: {request.user}"
-                self.sold_out = True
-            else:
-                assert answer.status == 503, answer  # closed while it drains
-        write_told(self.told, asked)
-        self.waiting += sorted({r.user for r in asked} - self.numbers.keys())
-
-    def learn(self, user, number):
-        assert 1 <= number <= QUANTITY
-        assert self.numbers.setdefault(user, number) == number, f"user {user}: {self.numbers[user]}, then {number}"
-        assert self.owners.setdefault(number, user) == user, f"number {number}: {self.owners[number]} and {user}"
-
-    def check(self):
-        """After a restart: told is stored within two seconds, and the proof holds before and after."""
-        code, said = self.server.prove(self.coupon, self.told)
-        assert code == 0, said
-        wait_for(lambda: self.numbers.items() <= self.by_user().items(), STORED_SECONDS, what="rows of what was told")
-        rows = self.server.rows(self.coupon)
-        assert len(rows) <= QUANTITY and len(set(rows.values())) == len(rows)
-
-    def by_user(self):
-        return {user: number for number, user in self.server.rows(self.coupon).items()}
-
-    def finish(self):
-        """Without further ado to the exact end."""
-        while True:
-            asked = storm(self.server, self.stream(), connections=64)
-            assert all(r.answer is not None for r in asked)
-            self.take_in(asked)
-            if len(self.numbers) == QUANTITY:
-                break
-        proof = self.server.settled(self.coupon)
-        assert proof["ok"] and proof["issued"] == proof["distinctUsers"] == proof["lastSequence"] == QUANTITY
-        assert self.numbers.items() <= self.by_user().items()
-        code, said = self.server.prove(self.coupon, self.told)
-        assert code == 0, said
 
 
 @pytest.mark.timeout(3600)
@@ -112,7 +32,7 @@ def test_kills_in_mid_drop(serve, tmp_path):
     server.make_users(FIRST_USER, PEOPLE)
     killer, drops = Killer(server, rng), 0
     while killer.kills < KILLS:
-        drop = Drop(server, rng, tmp_path / f"told{drops}")
+        drop = Drop(server, rng, tmp_path / f"told{drops}", QUANTITY, PEOPLE, FIRST_USER)
         drops += 1
         while killer.kills < KILLS and not drop.sold_out:
             drop.take_in(killer.storm(drop))
@@ -152,7 +72,7 @@ def test_the_drill_would_notice(serve, tmp_path, planted):
     """What must never happen, made to happen: the checks above are not satisfied."""
     rng, server = random.Random(1), serve()
     server.make_users(FIRST_USER, PEOPLE)
-    drop = Drop(server, rng, tmp_path / "told")
+    drop = Drop(server, rng, tmp_path / "told", QUANTITY, PEOPLE, FIRST_USER)
     drop.take_in(storm(server, [drop.request(user) for user in drop.waiting[:100]], connections=8))
     server.settled(drop.coupon)
     if planted == "journal gone":

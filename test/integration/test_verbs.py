@@ -47,10 +47,9 @@ def test_list_and_version():
         (["stampede", "1", "--users", "9-1"], "--users FROM-TO"),
         (["stampede", "1", "--users", "1-9", "--connections", "0"], "--connections"),
         (["token"], "--user ID"),
-        (["serve", "--profile", "local", "--redis", "redis://127.0.0.1"], "Redis is not in this version"),
-        (["prove", "1", "--postgres", "postgresql://127.0.0.1/x"], "PostgreSQL is not in this version"),
         (["copy", "--to", "x"], "comes with PostgreSQL"),
-        (["gate", "rebuild", "1"], "comes with Redis"),
+        (["gate", "open", "1"], "gate rebuild COUPON_ID"),
+        (["gate", "rebuild", "x"], "COUPON_ID is a number"),
     ],
 )
 def test_wrong_words(words, near):

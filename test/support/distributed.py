@@ -42,9 +42,11 @@ class SharedStores:
 class Servers(Server):
     """`count` servers; each has a directory of its own below `directory`."""
 
-    def __init__(self, directory, shared, count=2, **options):
+    def __init__(self, directory, shared, count=2, redis=None, **options):
         super().__init__(directory, **options)
-        self.redis, self.postgres_url = shared.redis(), shared.database()
+        self.own_redis = None if redis else shared.redis()
+        self.redis, self.postgres_url = redis or self.own_redis, shared.database()
+        self.postgres = shared.postgres
         self.store_flags = ["--redis", self.redis.url, "--postgres", self.postgres_url]
         self.flags += self.store_flags
         self.nodes = []
@@ -112,7 +114,8 @@ class Servers(Server):
         for node in self.nodes:
             node.expected_exit = self.expected_exit
             node.close()
-        self.redis.end()
+        if self.own_redis:
+            self.own_redis.end()
 
     def log_text(self):
         return "".join(node.log_text() for node in self.nodes)
