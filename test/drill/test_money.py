@@ -165,7 +165,7 @@ class Books:
     # ---- what must be true ----
 
     def check(self, settled=False):
-        found = invariants.broken(self.server.data / "shop.db", self.before, settled=settled)
+        found = invariants.broken(self.server.store_file(), self.before, settled=settled)
         assert not found, found
 
     def check_after_restart(self):
@@ -203,7 +203,7 @@ def check_ranking(server):
     def same():
         top = server.get("/api/products/ranking/top?limit=100")
         rows = [(row["productId"], row["salesCount"]) for row in top["rankings"]]
-        return rows == invariants.board(server.data / "shop.db", top["date"])
+        return rows == invariants.board(server.store_file(), top["date"])
 
     wait_for(same, 3, what="the ranking is what was paid")
 
@@ -213,7 +213,7 @@ def open_books(server, tmp_path, rng):
     server.change_sql("UPDATE products SET stock = 1000000 WHERE product_id NOT IN (1, 21)")
     coupon = server.make_coupon(100, usesPerUser=20)
     assert all(server.take("issue", coupon, user).status == 200 for user in USERS)
-    return Books(server, rng, invariants.copy(server.data / "shop.db", tmp_path / "before.db"), coupon)
+    return Books(server, rng, invariants.copy(server.store_file(), tmp_path / "before.db"), coupon)
 
 
 @pytest.mark.timeout(3600)

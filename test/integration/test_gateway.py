@@ -210,7 +210,7 @@ def test_what_http_needs(tmp_path):
 
 def test_metrics(serve, gateway, tmp_path):
     server = serve(**gateway.settings(tmp_path))
-    text = server.caller.call("GET", "/metrics").body.decode()
+    text = server.call("GET", "/metrics").body.decode()
     assert 'resilience4j_circuitbreaker_state{name="gateway",state="closed"} 1' in text
     assert 'resilience4j_circuitbreaker_state{name="gateway",state="open"} 0' in text
     assert 'resilience4j_circuitbreaker_failure_rate{name="gateway"} -1' in text

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from support.distributed import RANKING_SOURCE
 from support.server import wait_for
 
 SEOUL = datetime.timezone(datetime.timedelta(hours=9))
@@ -107,7 +108,7 @@ class Shop:
         words = "&".join(f"{name}={value}" for name, value in query.items())
         return self.server.get(f"/api/products/ranking/product/{product}?{words}", status)
 
-    def expect(self, day, windows=WINDOWS, source="memory", stale=False, **query):
+    def expect(self, day, windows=WINDOWS, source=RANKING_SOURCE, stale=False, **query):
         """Every window of that day is exactly what was sold."""
         for window in windows:
             said = self.top(date=day, window=window, limit=100, **query)
@@ -397,7 +398,7 @@ def test_primary_away(serve):
     shop = Shop(serve(ranking__backup_every="1h"))
     shop.products(100, 3)
     today = shop.today()
-    assert shop.top()["source"] == "memory"  # nothing sold, and known so
+    assert shop.top()["source"] == RANKING_SOURCE  # nothing sold, and known so
     shop.server.fault("ranking", True)
     wait_for(lambda: shop.top(window="monthly")["stale"])
     said = shop.top(window="monthly")
@@ -678,11 +679,11 @@ def test_stream(shop):
     ten = [r[:2] for r in shop.board("daily", shop.today())[:10]]
     for each in (stream, weekly):
         said = each.until(lambda event: [(r["productId"], r["salesCount"]) for r in event["rankings"]] == ten)
-        assert (said["source"], said["stale"]) == ("memory", False)
+        assert (said["source"], said["stale"]) == (RANKING_SOURCE, False)
     shop.server.patch(f"/api/admin/products/{ten[0][0]}", {"name": "새 이름"})
     stream.until(lambda event: event["rankings"][0]["productName"] == "새 이름")
     shop.server.fault("ranking", True)
-    assert stream.until(lambda event: event["stale"])["source"] in ("memory", "backup")
+    assert stream.until(lambda event: event["stale"])["source"] in (RANKING_SOURCE, "backup")
     shop.server.fault("ranking", False)
     stream.until(lambda event: not event["stale"])
     shop.clock(shop.today() + datetime.timedelta(days=1))

@@ -9,15 +9,36 @@ import itertools
 import os
 import pathlib
 import re
+import sqlite3
 import subprocess
 
-from support.pq import query
+from support.pq import Pq, query
 from support.redis_store import Redis
 from support.server import PROGRAM, Server, inherited
 from support.stores import Stores
 
 CHOSEN = os.environ.get("DOORBUSTER_TEST_STORES") == "distributed"
+# What the ranking says of where it was read.
+RANKING_SOURCE = "redis" if CHOSEN else "memory"
 SAMPLE = re.compile(r"^([a-zA-Z_:][^ ]*(?:\{.*\})?) ([-+0-9.eE]+|NaN|[+-]Inf)$")
+
+
+class At:
+    """Stores that are there already and are ended by somebody else, as addresses."""
+
+    postgres = None
+
+    def __init__(self, redis_url, postgres_url):
+        self.url, self.postgres_url = redis_url, postgres_url
+
+    def redis(self):
+        return self
+
+    def database(self):
+        return self.postgres_url
+
+    def end(self):
+        """Not ours."""
 
 
 class SharedStores:
@@ -39,28 +60,62 @@ class SharedStores:
         self.stores.close()
 
 
+class Processes:
+    """Those of all the servers: what is done to one is done to each."""
+
+    def __init__(self, nodes):
+        self.nodes = nodes
+
+    def running(self):
+        return [node.process for node in self.nodes if node.process is not None]
+
+    def send_signal(self, number):
+        for process in self.running():
+            process.send_signal(number)
+
+    def poll(self):
+        """The exit code of the first that ended."""
+        return next((code for code in (process.poll() for process in self.running()) if code is not None), None)
+
+    def wait(self, seconds=None):
+        return max((process.wait(seconds) for process in self.running()), key=abs)
+
+    @property
+    def pid(self):
+        return self.running()[0].pid
+
+
 class Servers(Server):
-    """`count` servers; each has a directory of its own below `directory`."""
+    """`count` servers; each has a directory of its own below `directory`. They share what `shared` gives,
+    but for the `redis` that is given."""
 
     def __init__(self, directory, shared, count=2, redis=None, **options):
+        self.nodes = []
         super().__init__(directory, **options)
         self.own_redis = None if redis else shared.redis()
         self.redis, self.postgres_url = redis or self.own_redis, shared.database()
         self.postgres = shared.postgres
         self.store_flags = ["--redis", self.redis.url, "--postgres", self.postgres_url]
         self.flags += self.store_flags
-        self.nodes = []
         for i in range(count):
             folder = self.directory / f"node{i}"
             folder.mkdir(parents=True)
             self.nodes.append(Server(folder, **options))
         self.data = self.nodes[0].data
-        self.turns = itertools.count()
+        self.turns, self.copies = itertools.count(), itertools.count()
 
     def next_node(self):
         return self.nodes[next(self.turns) % len(self.nodes)]
 
     # ---- their life ----
+
+    @property
+    def process(self):
+        return Processes(self.nodes) if any(node.process for node in self.nodes) else None
+
+    @process.setter
+    def process(self, _):
+        """Each of them has its own."""
 
     def start(self):
         """All at once: also the first time, when there is no table yet."""
@@ -75,7 +130,6 @@ class Servers(Server):
     def await_address(self):
         for node in self.nodes:
             node.await_address()
-        self.process, self.caller = self.nodes[0].process, self.nodes[0].caller
         return self
 
     def start_refused(self):
@@ -97,18 +151,15 @@ class Servers(Server):
         for node in self.nodes:
             if node.process is not None:
                 node.kill9()
-        self.process = None
 
     def reap(self, seconds=15):
         codes = [node.reap(seconds) for node in self.nodes if node.process is not None]
-        self.process = None
         return max(codes, key=abs)
 
     def stop(self):
         for node in self.nodes:
             if node.process is not None:
                 node.stop()
-        self.process = None
 
     def close(self):
         for node in self.nodes:
@@ -162,6 +213,27 @@ class Servers(Server):
         return query(self.postgres_url, re.sub(r"\?", lambda _: f"${next(numbers)}", statement), *values)
 
     change_sql = sql
+
+    def store_file(self):
+        return copy_to_sqlite(self.postgres_url, self.directory / f"shop{next(self.copies)}.db")
+
+
+def copy_to_sqlite(url, path):
+    """All rows of one moment, for what is asked of a file; values only, no keys and no checks."""
+    target = sqlite3.connect(path)
+    with Pq(url) as source, target:
+        source.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        for (table,) in source.run("SELECT tablename::text FROM pg_tables WHERE schemaname = current_schema()"):
+            columns = source.run(
+                "SELECT attname::text FROM pg_attribute WHERE attrelid = $1::regclass AND attnum > 0 "
+                "AND NOT attisdropped ORDER BY attnum", table
+            )
+            names = ", ".join(name for (name,) in columns)
+            target.execute(f"CREATE TABLE {table} ({names})")
+            places = ", ".join("?" * len(columns))
+            target.executemany(f"INSERT INTO {table} VALUES ({places})", source.run(f"SELECT {names} FROM {table}"))
+    target.close()
+    return path
 
 
 def make_server(directory, shared, **options):

@@ -219,6 +219,10 @@ class Server:
         finally:
             connection.close()
 
+    def store_file(self):
+        """Its rows, as a file of SQLite's to be read."""
+        return self.data / "shop.db"
+
     def change_sql(self, statement, *values):
         """Behind the server's back."""
         connection = sqlite3.connect(self.data / "shop.db", timeout=10)
