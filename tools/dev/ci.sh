@@ -35,6 +35,7 @@ ci_stages=(
     "integration_sanitized 900 the same under ASan and UBSan, and at the same time under TSan"
     "schema     240  schemathesis from /openapi.json, all its checks"
     "typescript 240  types from /openapi.json, a client that fits them and runs"
+    "losses     600  what is lost between two servers and their stores; another region"
     "drill      600  killed in mid-drop, and proved"
     "fault      600  every write, sync and allocation failed in turn"
     "load       400  k6 with its thresholds, and proved"
@@ -182,6 +183,7 @@ stage_integration_sanitized() {
 }
 stage_schema() { pytest_folder test/schema; }
 stage_typescript() { pytest_folder test/typescript; }
+stage_losses() { pytest_folder test/distributed; }
 stage_drill() { pytest_folder test/drill; }
 stage_fault() { pytest_folder test/fault; }
 stage_load() { ./dev load short; }
