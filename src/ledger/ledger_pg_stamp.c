@@ -7,6 +7,7 @@
 #include "ledger/migrations.h"
 
 enum { LEVEL_SALES = 2 }; /* the migration that made the table */
+enum { LOOKS_MAX = 10 };
 enum { STAMP_TIMEOUT_MS = 10000, MIGRATE_TIMEOUT_MS = 600000 };
 
 static PGconn *conn_close(PGconn *conn)
@@ -95,27 +96,37 @@ static enum err stamp_read(PGconn *conn, struct ledger_stamp *stamp, struct pg_r
     return ERR_OK;
 }
 
+static enum err look(PGconn *conn, struct ledger_stamp *stamp, struct pg_reason *ret_reason)
+{
+    int64_t sold = 0;
+
+    *stamp = (struct ledger_stamp){ .latest = (int64_t)migrations_postgres_count };
+    TRY(level_read(conn, &stamp->level, ret_reason));
+    if (stamp->level > 0) {
+        enum err e = stamp_read(conn, stamp, ret_reason);
+        if (e == ERR_NOT_FOUND)
+            stamp->level = 0; /* the first migration's process was killed before it could stamp */
+        else if (e != ERR_OK)
+            return e;
+    }
+    if (stamp->level >= LEVEL_SALES)
+        TRY(ask_int(conn, "SELECT (EXISTS (SELECT 1 FROM sales))::int::bigint", &sold, ret_reason));
+    stamp->sold = sold != 0;
+    return ERR_OK;
+}
+
+/* Another server's migration takes the tables in another order: where a deadlock ended the look, it
+ * is taken again. */
 enum err ledger_pg_stamp(const char *url, struct ledger_stamp *ret_stamp,
                          struct pg_reason *ret_reason)
 {
     CLEANUP(conn_closep) PGconn *conn = NULL;
-    struct ledger_stamp stamp = { .latest = (int64_t)migrations_postgres_count };
-    int64_t sold = 0;
+    enum err e = ERR_CONFLICT;
 
     TRY(conn_open(url, &conn, ret_reason));
-    TRY(level_read(conn, &stamp.level, ret_reason));
-    if (stamp.level > 0) {
-        enum err e = stamp_read(conn, &stamp, ret_reason);
-        if (e == ERR_NOT_FOUND)
-            stamp.level = 0; /* the first migration's process was killed before it could stamp */
-        else if (e != ERR_OK)
-            return e;
-    }
-    if (stamp.level >= LEVEL_SALES)
-        TRY(ask_int(conn, "SELECT (EXISTS (SELECT 1 FROM sales))::int::bigint", &sold, ret_reason));
-    stamp.sold = sold != 0;
-    *ret_stamp = stamp;
-    return ERR_OK;
+    for (int i = 0; i < LOOKS_MAX && e == ERR_CONFLICT; i++)
+        e = look(conn, ret_stamp, ret_reason);
+    return e;
 }
 
 /* ---- migrations ---- */
