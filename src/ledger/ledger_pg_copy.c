@@ -26,7 +26,8 @@ enum err ledger_pg_snapshot_open(struct ledger *base, PGconn **ret_conn)
         return ERR_UNAVAILABLE;
     enum err e = pg_sync_open(&(struct pg_options){ .url = ledger->url }, &conn, &reason);
     if (e == ERR_OK)
-        e = pg_sync_script(conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        e = pg_sync_script(conn,
+                           "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off",
                            SNAPSHOT_TIMEOUT_MS, &reason);
     if (e != ERR_OK) {
         LOG(LOG_WARN, "postgres: no connection for a scan", LOG_CSTR("error", err_name(e)),

@@ -60,7 +60,7 @@ static inline struct pg_pool_options store_pool(void)
                                  .breaker = breaker_options_default(5000, 1) };
 }
 
-static inline struct ledger *store_open(void)
+static inline struct ledger *store_open_as(bool users_external)
 {
     struct ledger_pg_options options = { .url = store_url(),
                                          .pool = store_pool(),
@@ -68,11 +68,17 @@ static inline struct ledger *store_open(void)
                                          .batch_max = 200,
                                          .queue_age_max_ms = 60000,
                                          .consumers = 3,
+                                         .users_external = users_external,
                                          .test_clock = true };
     struct ledger *ledger;
 
     assert_int_equal(ledger_pg_open(&options, &ledger), ERR_OK);
     return ledger;
+}
+
+static inline struct ledger *store_open(void)
+{
+    return store_open_as(false);
 }
 
 static inline void store_close(struct ledger *ledger)

@@ -13,7 +13,7 @@ static PGconn *conn_close(PGconn *conn)
 }
 DEFINE_CLEANUP(PGconn, conn_close)
 
-enum { SQL_BYTES = 512 };
+enum { SQL_BYTES = 512, SETTINGS_TIMEOUT_MS = 5000 };
 
 /* ---- coupons ---- */
 
@@ -86,22 +86,27 @@ static enum err take_the_coupon(void *context, const struct pg_tuple *tuple)
 static enum err each_row(void *context, const struct pg_tuple *tuple)
 {
     struct rows_scan *self = context;
-    struct ledger_held held = { .coupon_id = ledger_pg_tuple_int(tuple, 0),
-                                .slot = ledger_pg_tuple_int(tuple, 1),
-                                .user_id = ledger_pg_tuple_int(tuple, 2),
-                                .user_coupon_id = ledger_pg_tuple_int(tuple, 3),
-                                .issued_at_ms = ledger_pg_tuple_int(tuple, 4),
-                                .expires_at_ms = ledger_pg_tuple_int(tuple, 5),
-                                .uses = ledger_pg_tuple_int(tuple, 6),
-                                .used_at_ms = ledger_pg_tuple_int(tuple, 7) };
+    struct ledger_held held = { .coupon_id = self->coupon.coupon_id,
+                                .slot = ledger_pg_tuple_int(tuple, 0),
+                                .user_id = ledger_pg_tuple_int(tuple, 1),
+                                .user_coupon_id = ledger_pg_tuple_int(tuple, 2),
+                                .issued_at_ms = ledger_pg_tuple_int(tuple, 3),
+                                .expires_at_ms = ledger_pg_tuple_int(tuple, 4),
+                                .uses = ledger_pg_tuple_int(tuple, 5),
+                                .used_at_ms = ledger_pg_tuple_int(tuple, 6) };
 
     return self->scan->each(self->scan, &held) ? ERR_OK : ERR_NOMEM;
 }
+
+/* Along the index, from the first row on: nothing is gathered or sorted before, whatever the
+ * statistics say. */
+#define ALONG_THE_INDEX "SET LOCAL enable_sort = off; SET LOCAL enable_bitmapscan = off"
 
 enum err ledger_pg_scan_rows(struct ledger *ledger, struct ledger_scan *scan)
 {
     CLEANUP(conn_closep) PGconn *conn = NULL;
     struct rows_scan self = { .scan = scan };
+    struct pg_reason reason;
     char sql[SQL_BYTES];
 
     TRY(ledger_pg_snapshot_open(ledger, &conn)); /* one moment for the coupon and its rows */
@@ -112,9 +117,10 @@ enum err ledger_pg_scan_rows(struct ledger *ledger, struct ledger_scan *scan)
         return ERR_NOT_FOUND;
     if (scan->begin && !scan->begin(scan, &self.coupon))
         return ERR_NOMEM;
+    TRY(pg_sync_script(conn, ALONG_THE_INDEX, SETTINGS_TIMEOUT_MS, &reason));
     snprintf(sql, sizeof sql,
-             "SELECT " PG_HELD_COLUMNS " FROM user_coupons WHERE coupon_id = %lld"
-             " AND slot > %lld ORDER BY slot",
+             "SELECT slot, user_id, user_coupon_id, issued_at, expires_at, uses, used_at"
+             " FROM user_coupons WHERE coupon_id = %lld AND slot > %lld ORDER BY coupon_id, slot",
              (long long)scan->coupon_id, (long long)scan->after_slot);
     return ledger_pg_copy(conn, sql, each_row, &self);
 }

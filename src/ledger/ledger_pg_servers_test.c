@@ -242,20 +242,18 @@ static void check_money(void)
                      0);
 }
 
-static void test_two_servers(void **state)
+static void begin(bool users_external)
 {
-    (void)state;
     store_make();
     loop = loop_new();
     for (size_t i = 0; i < SERVERS; i++) {
-        ledgers[i] = store_open();
+        ledgers[i] = store_open_as(users_external);
         clients[i] = ledger_client_new(ledgers[i], loop);
     }
-    fill();
-    for (int round = 0; round < ROUNDS; round++)
-        run_round(round);
-    check_coupon();
-    check_money();
+}
+
+static void end(void)
+{
     for (size_t i = 0; i < SERVERS; i++) {
         ledger_client_free(clients[i]);
         store_close(ledgers[i]);
@@ -267,9 +265,52 @@ static void test_two_servers(void **state)
                      0);
 }
 
+static void test_two_servers(void **state)
+{
+    (void)state;
+    begin(false);
+    fill();
+    for (int round = 0; round < ROUNDS; round++)
+        run_round(round);
+    check_coupon();
+    check_money();
+    end();
+}
+
+/* Whoever has no row gets one, from whichever server is first. */
+static void test_new_users_on_both(void **state)
+{
+    enum { NEW_USERS = 40 };
+
+    (void)state;
+    begin(true);
+    for (size_t i = 0; i < (size_t)SERVERS * NEW_USERS; i++) {
+        int64_t user_id = 1 + (int64_t)(i / SERVERS);
+        commands[i] = (struct ledger_command){
+            .op = LEDGER_CHARGE,
+            .charge = { .user_id = user_id, .amount = 10, .amount_max = 100 },
+            .done = done
+        };
+        name_key(i, user_id, LEDGER_OPERATION_CHARGE, 0);
+        list_init(&commands[i].node);
+        assert_true(ledger_room_take(clients[i % SERVERS]));
+        ledger_submit(clients[i % SERVERS], &commands[i]);
+    }
+    waited_for = (size_t)SERVERS * NEW_USERS;
+    loop_run(loop);
+    for (size_t i = 0; i < (size_t)SERVERS * NEW_USERS; i++) {
+        assert_ok(commands[i].err);
+        assert_int_equal(commands[i].charge.outcome, LEDGER_CHARGE_OK);
+        ledger_command_fini(&commands[i]);
+    }
+    assert_int_equal(store_ask("SELECT count(*) FROM users WHERE balance = 20"), NEW_USERS);
+    end();
+}
+
 int main(void)
 {
-    static const struct CMUnitTest tests[] = { cmocka_unit_test(test_two_servers) };
+    static const struct CMUnitTest tests[] = { cmocka_unit_test(test_two_servers),
+                                               cmocka_unit_test(test_new_users_on_both) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
