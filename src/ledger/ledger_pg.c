@@ -192,9 +192,7 @@ static void settings_write(struct pg_ledger *ledger)
     snprintf(ledger->settings_sql, sizeof ledger->settings_sql,
              "SELECT set_config('statement_timeout', '%llu', true),"
              " set_config('idle_in_transaction_session_timeout', '%llu', true),"
-             " set_config('enable_seqscan', 'off', true),"
-             " set_config('enable_hashjoin', 'off', true),"
-             " set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true)",
+             " set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)",
              (unsigned long long)ledger->options.statement_timeout_ms,
              (unsigned long long)ledger->options.statement_timeout_ms);
 }

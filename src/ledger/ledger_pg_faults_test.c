@@ -248,6 +248,7 @@ static void test_after_the_commit(void **state)
     for (size_t i = 0; i < ARRAY_COUNT(ends); i++) {
         store_ask("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
         store_ask("SELECT pg_reload_conf()");
+        store_ask("SELECT pg_sleep(0.5)"); /* until all processes have read it */
         run_batch_with(commands, "SyncRep", ends[i]);
         store_ask("ALTER SYSTEM RESET synchronous_standby_names");
         store_ask("SELECT pg_reload_conf()");

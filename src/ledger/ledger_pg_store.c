@@ -74,7 +74,7 @@ static void add_users_piece(struct pg_trip *trip, const struct ledger_users_crea
              "INSERT INTO users (user_id, username, email, balance) SELECT user_id, $3, $4, $5"
              " FROM generate_series($1::bigint, $2::bigint) AS user_id ON CONFLICT DO NOTHING");
     trip_int(trip, next);
-    trip_int(trip, next + count - 1);
+    trip_int(trip, next + (count - 1));
     trip_text(trip, create->username);
     trip_text(trip, create->email);
     trip_int(trip, create->balance);
