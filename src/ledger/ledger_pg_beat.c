@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Signs of life (ledger_servers.h), beside the queue: one transaction in one round trip. A server
- * that is to be the sole one looks for others under a lock, so that of two that come at once one is
- * refused.
+ * Signs of life (ledger_servers.h), beside the queue, in one round trip. The lease is committed
+ * before it is read what is closing: whoever closes a gate either sees the lease, or it is seen here
+ * that the gate is closing. A server that is to be the sole one looks for others under a lock, so
+ * that of two that come at once one is refused.
  */
 #include <stdio.h>
 
@@ -133,6 +134,8 @@ static void add_all(struct pg_beat *self)
     trip_add(trip, BEAT_NOTHING, self->ledger->settings_sql);
     add_lease(trip, beat);
     add_hand_ins(trip, beat);
+    trip_add(trip, BEAT_NOTHING, "COMMIT");
+    trip_add(trip, BEAT_NOTHING, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
     trip_add(trip, BEAT_SERVERS,
              "SELECT count(*), min(url) FILTER (WHERE server_id <> $1), " NOW_MS ","
              " substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) FROM servers"

@@ -247,8 +247,10 @@ struct ledger_changes {
 /*
  * Called on the ledger's thread. `committing` (may be NULL) comes before each commit that changes
  * something: from now on readers may see it. Then comes, before any of its commands is `done`,
- * `committed`, or `given_up` (may be NULL): nothing of it is there. Neither comes of a commit whose
- * outcome is unknown, the last of its process. Everything is borrowed.
+ * `committed`, or `given_up` (may be NULL): nothing of it is there. Of a commit whose outcome is
+ * unknown neither comes where it is the last of its process, and `given_up` where the store is
+ * shared: whoever derives something is then told by the store itself. Commits may overlap.
+ * Everything is borrowed.
  */
 struct ledger_watch {
     void (*committing)(struct ledger_watch *watch, const struct ledger_changes *changes);
