@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Signs of life (ledger_servers.h), beside the queue, in one round trip. The lease is committed
- * before it is read what is closing: whoever closes a gate either sees the lease, or it is seen here
- * that the gate is closing. A server that is to be the sole one looks for others under a lock, so
- * that of two that come at once one is refused.
+ * before it is read what is closing: whoever closes a gate either sees the lease, or it is seen
+ * here that the gate is closing. A server that is to be the sole one looks for others under a lock,
+ * so that of two that come at once one is refused.
  */
 #include <stdio.h>
 

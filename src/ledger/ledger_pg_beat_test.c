@@ -65,7 +65,7 @@ static void coupon_make(int64_t coupon_id)
 
 static void coupon_close(int64_t coupon_id)
 {
-    struct coupon coupon;
+    struct coupon coupon = { 0 };
     struct ledger_command closing = {
         .op = LEDGER_COUPON_CLOSING,
         .coupon_closing = { .coupon_id = coupon_id, .epoch_expected = 1, .coupon = &coupon }

@@ -30,7 +30,7 @@ static inline long long store_ask(const char *sql)
     if (PQresultStatus(result) != PGRES_TUPLES_OK && PQresultStatus(result) != PGRES_COMMAND_OK)
         fail_msg("%s: %s", sql, PQerrorMessage(conn));
     if (PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result))
-        value = atoll(PQgetvalue(result, 0, 0));
+        value = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
     PQclear(result);
     PQfinish(conn);
     return value;

@@ -12,7 +12,7 @@
 #include "ledger/ledger_sums.h"
 #include "pg/pg_pool.h"
 
-enum { PG_READERS = 4, PG_READS_AT_ONCE = 16, PG_TRIES_MAX = 8 };
+enum { PG_READERS = 8, PG_READS_AT_ONCE = 16, PG_TRIES_MAX = 8 };
 
 /* One batch at a time: a connection is borrowed, the rows are loaded in one round trip, decided,
  * and stored and committed in the next. */

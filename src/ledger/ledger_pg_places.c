@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Places. The fences of the database say which are stored: one row per slot, one row per user, no
- * slot above the quantity. One statement inserts those of a batch and has the witness take what
- * went in, and only that; the next one says whose row each user has now.
+ * slot above the quantity. One statement inserts those of a batch, has the witness take what went
+ * in, and only that, and says whose row each user has now.
  */
-#include "base/hash.h"
 #include "ledger/ledger_pg_internal.h"
 #include "ledger/ledger_pg_store.h"
 
@@ -16,38 +15,40 @@
 /* What goes in. */
 #define STORED                                                                                \
     "WITH p AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]," \
-    " $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[]) WITH ORDINALITY"                \
-    " AS p(coupon_id, slot, user_id, user_coupon_id, issued_at, expires_at, uses, hash, n))," \
-    " stored AS (INSERT INTO user_coupons (coupon_id, slot, user_id, user_coupon_id,"         \
-    " issued_at, expires_at, uses, used_at)"                                                  \
+    " $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[]) WITH ORDINALITY"  \
+    " AS p(coupon_id, slot, user_id, user_coupon_id, issued_at, expires_at, uses, hash,"      \
+    " tried, n)), stored AS (INSERT INTO user_coupons (coupon_id, slot, user_id,"             \
+    " user_coupon_id, issued_at, expires_at, uses, used_at)"                                  \
     " SELECT p.coupon_id, p.slot, p.user_id, p.user_coupon_id, p.issued_at, p.expires_at,"    \
     " p.uses, CASE WHEN p.uses > 0 THEN p.issued_at ELSE 0 END"                               \
     " FROM p JOIN coupons c ON c.coupon_id = p.coupon_id AND p.slot <= c.total_quantity"      \
-    " ORDER BY p.n ON CONFLICT DO NOTHING"                                                    \
-    " RETURNING coupon_id, slot, user_coupon_id, issued_at),"
+    " WHERE p.tried = 1 ORDER BY p.n ON CONFLICT DO NOTHING"                                  \
+    " RETURNING coupon_id, slot, user_id, user_coupon_id, issued_at, expires_at),"
 /* Each is an event of its coupon, with the next number. */
-#define EVENTS                                                                             \
-    " told AS (INSERT INTO events (kind, key_id, number, type, subject_id, occurred_at,"   \
-    " stream_at, webhook_at) SELECT 1, coupon_id, c.events + row_number() OVER"            \
-    " (PARTITION BY coupon_id ORDER BY s.user_coupon_id), 1, s.slot, s.issued_at, $9, $10" \
-    " FROM stored s JOIN coupons c USING (coupon_id)),"
-#define WITNESS(events)                                                                     \
-    " sums AS (SELECT stored.coupon_id, count(*) AS rows, max(stored.slot) AS highest,"     \
-    " sum(p.hash) AS hash FROM stored JOIN p USING (coupon_id, user_coupon_id) GROUP BY 1)" \
-    " UPDATE coupons c SET issued = c.issued + sums.rows,"                                  \
-    " highest_slot = greatest(c.highest_slot, sums.highest)," events                        \
-    " witness = " WRAPPED("c.witness + sums.hash") " FROM sums WHERE c.coupon_id = sums.coupon_id"
+#define EVENTS                                                                           \
+    " told AS (INSERT INTO events (kind, key_id, number, type, subject_id, occurred_at," \
+    " stream_at, webhook_at) SELECT 1, coupon_id, c.events + row_number() OVER"          \
+    " (PARTITION BY coupon_id ORDER BY s.user_coupon_id), 1, s.slot, s.issued_at, $10,"  \
+    " $11 FROM stored s JOIN coupons c USING (coupon_id)),"
+#define WITNESS(events)                                                                      \
+    " sums AS (SELECT stored.coupon_id, count(*) AS rows, max(stored.slot) AS highest,"      \
+    " sum(p.hash) AS hash FROM stored JOIN p USING (coupon_id, user_coupon_id) GROUP BY 1)," \
+    " kept AS (UPDATE coupons c SET issued = c.issued + sums.rows,"                          \
+    " highest_slot = greatest(c.highest_slot, sums.highest)," events " witness = " WRAPPED(  \
+        "c.witness + sums.hash") " FROM sums WHERE c.coupon_id = sums.coupon_id)"
+/* Whose row each user has now: one that went in, or one that was there before. */
+#define LOOK                                                                               \
+    " SELECT p.n, coalesce(s.slot, h.slot), coalesce(s.user_coupon_id, h.user_coupon_id)," \
+    " coalesce(s.issued_at, h.issued_at), coalesce(s.expires_at, h.expires_at)"            \
+    " FROM p LEFT JOIN stored s ON s.coupon_id = p.coupon_id AND s.user_id = p.user_id"    \
+    " LEFT JOIN user_coupons h ON s.slot IS NULL AND h.coupon_id = p.coupon_id"            \
+    " AND h.user_id = p.user_id WHERE coalesce(s.slot, h.slot) IS NOT NULL ORDER BY p.n"
 
 /* Of a coupon that there is: the others are decided. */
 static bool is_of_coupon(struct ledger_rows *rows, const struct ledger_command *command)
 {
     return command->op == LEDGER_PLACE &&
            ledger_rows_coupon(rows, command->place.coupon_id)->row.found;
-}
-
-static bool is_tried(struct ledger_rows *rows, const struct ledger_command *command)
-{
-    return is_of_coupon(rows, command) && command->place.outcome != LEDGER_PLACE_STALE;
 }
 
 static void put_place(struct pg_trip *trip, unsigned at, const struct ledger_place *place)
@@ -63,57 +64,37 @@ static void put_place(struct pg_trip *trip, unsigned at, const struct ledger_pla
     trip_put(trip, at + 5, place->expires_at_ms);
     trip_put(trip, at + 6, place->uses);
     trip_put(trip, at + 7, (int64_t)alone.hash);
+    trip_put(trip, at + 8, place->outcome != LEDGER_PLACE_STALE);
 }
 
-static void add_insert(struct pg_writer *writer)
+static void put_places(struct pg_writer *writer)
 {
-    unsigned consumers = writer->rows.consumers;
-    struct pg_trip *trip = &writer->trip;
+    unsigned at = trip_arrays(&writer->trip, "iiiiiiiii");
     struct ledger_command *command;
 
-    trip_add(trip, PG_STORE_ROWS,
-             consumers ? STORED EVENTS WITNESS(" events = c.events + sums.rows,")
-                       : STORED WITNESS(""));
-    unsigned at = trip_arrays(trip, "iiiiiiii");
     LIST_FOREACH (command, &writer->batch, struct ledger_command, node)
-        if (is_tried(&writer->rows, command))
-            put_place(trip, at, &command->place);
-    if (consumers) {
-        ledger_pg_event_consumer_add(trip, consumers, LEDGER_STREAM);
-        ledger_pg_event_consumer_add(trip, consumers, LEDGER_WEBHOOK);
-    }
-}
-
-static void add_look(struct pg_writer *writer)
-{
-    struct pg_trip *trip = &writer->trip;
-    struct ledger_command *command;
-
-    trip_add(trip, PG_STORE_PLACES,
-             "SELECT n, slot, user_coupon_id, issued_at, expires_at"
-             " FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS p(coupon_id, user_id, n)"
-             " JOIN user_coupons USING (coupon_id, user_id) ORDER BY n");
-    unsigned at = trip_arrays(trip, "ii");
-    LIST_FOREACH (command, &writer->batch, struct ledger_command, node)
-        if (is_of_coupon(&writer->rows, command)) {
-            trip_put(trip, at, command->place.coupon_id);
-            trip_put(trip, at + 1, command->place.user_id);
-        }
+        if (is_of_coupon(&writer->rows, command))
+            put_place(&writer->trip, at, &command->place);
 }
 
 void ledger_pg_places_add(struct pg_writer *writer)
 {
+    unsigned consumers = writer->rows.consumers;
     struct ledger_command *command;
-    bool any = false, tried = false;
+    bool any = false;
 
-    LIST_FOREACH (command, &writer->batch, struct ledger_command, node) {
+    LIST_FOREACH (command, &writer->batch, struct ledger_command, node)
         any |= is_of_coupon(&writer->rows, command);
-        tried |= is_tried(&writer->rows, command);
+    if (!any)
+        return;
+    trip_add(&writer->trip, PG_STORE_PLACES,
+             consumers ? STORED EVENTS WITNESS(" events = c.events + sums.rows,") LOOK
+                       : STORED WITNESS("") LOOK);
+    put_places(writer);
+    if (consumers) {
+        ledger_pg_event_consumer_add(&writer->trip, consumers, LEDGER_STREAM);
+        ledger_pg_event_consumer_add(&writer->trip, consumers, LEDGER_WEBHOOK);
     }
-    if (tried)
-        add_insert(writer);
-    if (any)
-        add_look(writer);
 }
 
 /* The user's row is what was asked for, just now or before; or another one. Numbers are given in
