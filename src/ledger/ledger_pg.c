@@ -41,17 +41,21 @@ static bool turn_over(struct loop_hook *hook)
     return true;
 }
 
-/* The queue has one on its way at most. */
 static void woken(struct loop_task *task)
 {
-    CONTAINER_OF(task, struct pg_ledger, wake)->look = true;
+    struct pg_ledger *ledger = CONTAINER_OF(task, struct pg_ledger, wake);
+
+    atomic_store(&ledger->wake_sent, false);
+    ledger->look = true;
 }
 
+/* One on its way at most, though the queue may have been looked at without it. */
 static void wake_up(void *context)
 {
     struct pg_ledger *ledger = context;
 
-    loop_send(ledger->loop, &ledger->wake);
+    if (!atomic_exchange(&ledger->wake_sent, true))
+        loop_send(ledger->loop, &ledger->wake);
 }
 
 static void stop_asked(struct loop_task *task)
@@ -183,8 +187,10 @@ static void fill_in(struct ledger_pg_options *options)
         options->retry_ms = 1000;
 }
 
+enum { IDLE_IN_TRANSACTION_MS = 2000 };
+
 /*
- * A server that is stopped in the middle of a batch must not hold its locks for good. All that a
+ * A server that is stopped in the middle of a batch must not hold its locks for long. All that a
  * batch looks up is few rows by their keys, whatever the statistics say or do not say yet.
  */
 static void settings_write(struct pg_ledger *ledger)
@@ -194,7 +200,8 @@ static void settings_write(struct pg_ledger *ledger)
              " set_config('idle_in_transaction_session_timeout', '%llu', true),"
              " set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)",
              (unsigned long long)ledger->options.statement_timeout_ms,
-             (unsigned long long)ledger->options.statement_timeout_ms);
+             (unsigned long long)MIN(ledger->options.statement_timeout_ms,
+                                     (uint64_t)IDLE_IN_TRANSACTION_MS));
 }
 
 static enum err connections_open(struct pg_ledger *ledger)

@@ -224,7 +224,12 @@ static void answered(struct pg_exchange *exchange)
 {
     struct pg_beat *self = CONTAINER_OF(exchange, struct pg_beat, exchange);
 
-    over(self, exchange->err == ERR_OK ? take_all(self) : exchange->err);
+    enum err e = exchange->err;
+
+    /* A lease that a standby does not have ends with a fail-over. */
+    if (e == ERR_OK)
+        e = exchange->not_replicated ? ERR_UNAVAILABLE : take_all(self);
+    over(self, e);
 }
 
 static void borrowed(struct pg_borrow *borrow)

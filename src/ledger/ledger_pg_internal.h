@@ -57,7 +57,7 @@ struct pg_ledger {
     struct loop *loop; /* the store loop */
     pthread_t thread;
     bool runs;
-    _Atomic bool fault;
+    _Atomic bool fault, wake_sent;
     /* the store loop's, from here on */
     struct pg_source *source;
     struct pg_pool *pool;

@@ -12,7 +12,7 @@
 
 #include "ledger/ledger.h"
 
-enum { LEDGER_WRITERS_MAX = 8 };
+enum { LEDGER_WRITERS_MAX = 16 };
 
 /* A batch that is being written. */
 struct ledger_flight {
