@@ -2,19 +2,22 @@
 """Events out: what was issued, completed and cancelled reaches a receiver, at least once and in order
 of each coupon and user, whatever happens to the receiver or to the server."""
 
+import collections
+import json
 import os
 import random
-import threading
 import time
 
 import pytest
 
 from support import contract
+from support.client import Request, storm
 from support.receiver import Receiver
 from support.server import wait_for
+from support.stores import Stores
 
 USERS = 40
-EVENTS = int(os.environ.get("DOORBUSTER_EVENTS", "2000"))  # 1000000 in a full run
+EVENTS = int(os.environ.get("DOORBUSTER_TEST_EVENTS", "2000"))  # 1000000 in a full run
 COUPON = 900
 
 
@@ -196,6 +199,99 @@ def test_refused(tmp_path, settings, said):
     assert code == 1 and said in log
 
 
+# ---- to a Redis Stream ----
+
+STREAM = "doorbuster:events"
+
+
+@pytest.fixture
+def redis():
+    with Stores() as stores:
+        yield stores.redis()
+
+
+def streamed(redis, start="-"):
+    """What stands in the stream, by key, in its order; each event once, as a reader would have it."""
+    keys, seen = collections.defaultdict(list), set()
+    for _, fields in redis.call("XRANGE", STREAM, start, "+"):
+        entry = dict(zip(fields[::2], fields[1::2]))
+        event = json.loads(entry["event"])
+        assert sorted(entry) == ["event", "id", "key", "number", "type"]
+        assert (entry["id"], entry["key"], entry["number"], entry["type"]) == (
+            event["id"], event["key"], str(event["number"]), event["type"],
+        )  # fmt: skip
+        if entry["id"] not in seen:
+            seen.add(entry["id"])
+            keys[event["key"]].append(event)
+    for events in keys.values():
+        numbers = [event["number"] for event in events]
+        assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    return keys
+
+
+def in_stream(redis, wanted, seconds=20):
+    ready = lambda: all(len(streamed(redis)[key]) >= count for key, count in wanted.items())
+    wait_for(ready, seconds=seconds, every=0.1, what=f"{wanted} in the stream")
+    return streamed(redis)
+
+
+def test_stream(serve, redis, receiver, tmp_path):
+    """Beside a webhook; what one has is not what the other has."""
+    receiver.away = True
+    server = shop(serve, receiver, tmp_path, events__stream=STREAM, events__redis=redis.url)
+    for user in range(1001, 1011):
+        issue(server, user)
+        complete(server, user)
+    keys = in_stream(redis, {f"coupon-{COUPON}": 10, **{f"user-{user}": 1 for user in range(1001, 1011)}})
+    assert [event["data"]["userId"] for event in keys[f"coupon-{COUPON}"]] == list(range(1001, 1011))
+    assert keys["user-1001"][0]["data"]["status"] == "COMPLETED"
+    assert metric(server, "events_delivered_total", "stream") >= 20
+    assert metric(server, "events_delivered_total") == 0
+    receiver.away = False
+    of_key(receiver, f"coupon-{COUPON}", 10)
+
+
+def test_stream_is_trimmed(serve, redis):
+    server = serve(events__stream=STREAM, events__redis=redis.url, events__stream_length_max=100)
+    make(server, 600)
+    for _ in range(3):
+        for request in storm(server, [buy(user) for user in range(1001, 1601)]):
+            assert request.answer.status == 201
+    wait_for(lambda: metric(server, "events_delivered_total", "stream") >= 1800, seconds=20, what="all in the stream")
+    assert 100 <= redis.call("XLEN", STREAM) <= 300
+
+
+def test_stream_redis_away(serve, redis):
+    """Redis refuses writes, dies (what it took is on disk), hangs: all there once it is back."""
+    redis.config("appendonly", "yes")
+    redis.config("appendfsync", "always")
+    options = {"events__stream": STREAM, "events__redis": redis.url, "events__retry_after": "20ms", "events__retry_max": "200ms"}
+    server = serve(**options)
+    make(server, 50)
+    wanted = collections.Counter()
+
+    def some(count):
+        for request in storm(server, [buy(random.randrange(1001, 1051)) for _ in range(count)]):
+            assert request.answer.status == 201
+            wanted[f"user-{request.user}"] += 1
+
+    some(200)
+    redis.call("CONFIG", "SET", "maxmemory", "1")
+    some(200)
+    redis.call("CONFIG", "SET", "maxmemory", "0")
+    some(100)
+    redis.restart(kill=True)
+    some(100)
+    redis.freeze()
+    some(100)
+    redis.thaw()
+    server.kill9()
+    server.start()
+    some(100)
+    in_stream(redis, wanted)
+    wait_for(lambda: metric(server, "events_undelivered", "stream") == 0, what="all marked")
+
+
 # ---- failures ----
 
 
@@ -217,27 +313,33 @@ def test_receiver_away(serve, tmp_path):
     receiver.stop()
 
 
+def buy(user):
+    body = {"userId": user, "items": [{"productId": 901, "quantity": 1}]}
+    return Request("POST", "/api/orders/complete", body, user=user)
+
+
+def take(user):
+    return Request("POST", f"/api/coupons/{COUPON}/issue", {"userId": user}, user=user)
+
+
 def test_storm(serve, tmp_path):
     """A receiver that fails 10 % of the time and is restarted; kill -9 of the server: every event at
     least once, in order of each key, none lost."""
     dice = random.Random(EVENTS)
-    users = max(EVENTS // 10, 50)
+    users = range(1001, 1001 + max(EVENTS // 10, 50))
+    takers = iter(dice.sample(users, len(users)))
     with Receiver(fail=0.1, keep=False) as receiver:
-        server = serve(threads=1, **receiver.settings(tmp_path, events__tries_max=0, events__webhook_timeout="2s"))
-        make(server, users, quantity=users)
-        settle = lambda: {f"user-{1000 + i}": orders[i] for i in range(1, users + 1) if orders[i]}
-        orders, taken, killing = [0] * (users + 1), set(), threading.Event()
-        started, restarts, kills = time.monotonic(), 0, 0
-        while sum(orders) + len(taken) < EVENTS:
-            step = min(max(EVENTS // 20, 50), 5000)
-            for _ in range(step):
-                user = dice.randrange(1, users + 1)
-                if user not in taken and dice.random() < 0.05:
-                    issue(server, 1000 + user)
-                    taken.add(user)
-                else:
-                    complete(server, 1000 + user)
-                    orders[user] += 1
+        server = serve(**receiver.settings(tmp_path, events__tries_max=0, events__webhook_timeout="2s"))
+        make(server, len(users), quantity=len(users))
+        wanted, started, restarts, kills = collections.Counter(), time.monotonic(), 0, 0
+        while wanted.total() < EVENTS:
+            size = min(max(EVENTS // 20, 50), 5000)
+            asked = [buy(dice.choice(users)) for _ in range(size)]
+            asked += [take(user) for user, _ in zip(takers, range(size // 50))]
+            dice.shuffle(asked)
+            for request in storm(server, asked):
+                assert request.answer.status in (200, 201), request.answer
+                wanted[f"user-{request.user}" if "orders" in request.path else f"coupon-{COUPON}"] += 1
             if dice.random() < 0.5:
                 receiver.restart(after=dice.random() / 5)
                 restarts += 1
@@ -245,10 +347,10 @@ def test_storm(serve, tmp_path):
                 server.kill9()
                 server.start()
                 kills += 1
-        wanted = {**settle(), **({f"coupon-{COUPON}": len(taken)} if taken else {})}
+        made = time.monotonic() - started
         wait_for(
             lambda: receiver.wrong or all(receiver.last.get(key, 0) >= count for key, count in wanted.items()),
-            seconds=60 + EVENTS // 200,
+            seconds=60 + EVENTS // 100,
             every=0.1,
             what="all events",
         )
@@ -257,6 +359,7 @@ def test_storm(serve, tmp_path):
         wait_for(lambda: metric(server, "events_undelivered") == 0, what="all marked")
         took = time.monotonic() - started
         print(
-            f"\n{sum(wanted.values())} events, {receiver.tries} tries, {receiver.again} came again, {restarts} restarts,"
-            f" {kills} kills: {took:.1f} s, {sum(wanted.values()) / took:.0f} events/s"
+            f"\n{wanted.total()} events of {len(wanted)} keys made in {made:.1f} s and delivered in {took:.1f} s:"
+            f" {wanted.total() / took:.0f}/s; {receiver.tries} tries, {receiver.again} came again,"
+            f" {restarts} restarts, {kills} kills"
         )

@@ -125,15 +125,26 @@ class Receiver:
     def __exit__(self, *_):
         self.stop()
 
+    def listener(self):
+        """Below the ports that connections are given: while it is down, nobody else gets it."""
+        while True:
+            listener = socket.socket()
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind(("127.0.0.1", self.port or random.randrange(10000, 30000)))
+            except OSError:
+                listener.close()
+                time.sleep(0.01)
+                continue
+            self.port = listener.getsockname()[1]
+            return listener
+
     def start(self):
         started = threading.Event()
 
         def run():
             self.loop = asyncio.new_event_loop()
-            listener = socket.socket()
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(("127.0.0.1", self.port))
-            self.port = listener.getsockname()[1]
+            listener = self.listener()
             server = self.loop.run_until_complete(
                 self.loop.create_server(lambda: Connection(self), sock=listener, backlog=256)
             )
