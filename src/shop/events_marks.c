@@ -83,6 +83,7 @@ static void die_done(struct shop_command *command)
         LOG(LOG_WARN, "event given up", LOG_CSTR("consumer", events_consumer_name(relay->consumer)),
             LOG_CSTR("event", key->id), LOG_INT("tries", key->tries),
             LOG_CSTR("why", key->delivery.why));
+        relay->count_due_ms = 0; /* whoever looks is told at once */
         if (key->unmarked)
             events_key_set(key, EVENTS_ENDING);
         else

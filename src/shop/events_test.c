@@ -151,15 +151,34 @@ static int end(void **state)
     return 0;
 }
 
+enum { ISSUED_AT_ONCE = 128 };
+static struct shop_command places[ISSUED_AT_ONCE];
+static int64_t places_open;
+
+static void place_done(struct shop_command *command)
+{
+    assert_ok(command->ledger.err);
+    places_open--;
+}
+
+static bool all_placed(void)
+{
+    return places_open == 0;
+}
+
 static void issue(int64_t coupon_id, int64_t from, int64_t to)
 {
+    assert_true(to - from < ISSUED_AT_ONCE);
     for (int64_t i = from; i <= to; i++) {
-        struct ledger_command command = {
-            .op = LEDGER_PLACE, .place = { .coupon_id = coupon_id, .user_id = i, .slot = i }
+        struct shop_command *command = &places[places_open++];
+        *command = (struct shop_command){
+            .done = place_done,
+            .ledger = { .op = LEDGER_PLACE,
+                        .place = { .coupon_id = coupon_id, .user_id = i, .slot = i } }
         };
-        ledger_run(shop.ledger, &command);
-        assert_ok(command.err);
+        shop_command(&here, command);
     }
+    wait_until(all_placed);
 }
 
 static int64_t wanted[KEYS];
