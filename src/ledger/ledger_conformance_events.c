@@ -242,6 +242,7 @@ static void test_dead(void **state)
     mark(LEDGER_WEBHOOK, LEDGER_EVENTS_OF_COUPON, COUPON, 1);
     die(COUPON, 1); /* it is delivered */
     assert_int_equal(dead_page(0, PAGE).events.dead_count, 0);
+    assert_int_equal(dead_page(0, PAGE).events.dead_total, 0);
     die(COUPON, 2);
     die(COUPON, 2);
     struct ledger_read page = dead_page(0, PAGE);
@@ -276,6 +277,8 @@ static void test_dead(void **state)
     page = dead_page(0, 1);
     assert_int_equal(page.events.dead_count, 1);
     assert_true(page.more);
+    assert_int_equal(page.events.dead_total, 2);
+    assert_int_equal(dead_page(INT64_MAX, 1).events.dead_total, 2);
     assert_int_equal(dead_page(page.events.dead[0].dead_id, 1).events.dead[0].row.id.number, 4);
 }
 

@@ -74,10 +74,11 @@ bool ledger_pg_read_events_add(struct pg_trip *trip, const struct ledger_read *r
         return true;
     case LEDGER_READ_EVENTS_DEAD:
         trip_add(trip, 0,
-                 "SELECT d.dead_id, d.consumer, d.kind, d.key_id, d.number, e.type, e.subject_id,"
+                 "SELECT p.*, c.n FROM (SELECT count(*) AS n FROM dead_events) c LEFT JOIN (SELECT"
+                 " d.dead_id, d.consumer, d.kind, d.key_id, d.number, e.type, e.subject_id,"
                  " e.occurred_at, d.tries, d.died_at, d.why FROM dead_events d"
                  " JOIN events e USING (kind, key_id, number) WHERE d.dead_id > $1"
-                 " ORDER BY d.dead_id LIMIT $2");
+                 " ORDER BY d.dead_id LIMIT $2) p ON true ORDER BY p.dead_id");
         trip_int(trip, read->after);
         trip_int(trip, read->limit + 1);
         return true;
@@ -192,13 +193,17 @@ static enum err take_events(struct ledger_read *read, const PGresult *result)
     return ERR_OK;
 }
 
-/* One row more than the limit only sets `more`. */
+enum { TOTAL_COLUMN = 11 };
+
+/* One row more than the limit only sets `more`; where there is none, one only has the total. */
 static enum err take_dead(struct ledger_read *read, const PGresult *result)
 {
     struct ledger_events_read *events = &read->events;
+    size_t rows = PQgetisnull(result, 0, 0) ? 0 : (size_t)PQntuples(result);
 
-    events->dead_count = MIN((size_t)PQntuples(result), (size_t)read->limit);
-    read->more = (size_t)PQntuples(result) > (size_t)read->limit;
+    events->dead_total = trip_get(result, 0, TOTAL_COLUMN);
+    events->dead_count = MIN(rows, (size_t)read->limit);
+    read->more = rows > (size_t)read->limit;
     events->dead = arena_alloc(read->arena, (events->dead_count + 1) * sizeof *events->dead);
     if (!events->dead)
         return ERR_NOMEM;

@@ -12,6 +12,7 @@ import pytest
 
 from support import contract
 from support.client import Request, storm
+from support.distributed import Servers
 from support.receiver import Receiver
 from support.server import wait_for
 from support.stores import Stores
@@ -43,16 +44,22 @@ def make(server, users, quantity=100000):
 def coupon(server, coupon_id, quantity):
     body = {"couponId": coupon_id, "name": "X", "discountRate": 10, "totalQuantity": quantity}
     post(server, "/api/admin/coupons", {**body, "endsAt": "2036-01-01T00:00:00Z"}, 201)
+    for node in getattr(server, "nodes", [server]):  # nobody of that name: the gate is not asked, unless it is closed
+        wait_for(lambda: node.call("POST", f"/api/coupons/{coupon_id}/issue", {"userId": 10**9}).status != 503)
 
 
 def post(server, path, body, status=200):
-    answer = server.caller.call("POST", path, body)
+    answer = server.call("POST", path, body)
     assert answer.status == status, answer
     return answer.json
 
 
 def issue(server, user, coupon_id=COUPON):
-    return post(server, f"/api/coupons/{coupon_id}/issue", {"userId": user})
+    """Where another server has just made the coupon, this one takes a moment to hear of it."""
+    path, body = f"/api/coupons/{coupon_id}/issue", {"userId": user}
+    answer = wait_for(lambda: (it := server.call("POST", path, body)).status != 503 and it, what="an open gate")
+    assert answer.status == 200, answer
+    return answer.json
 
 
 def complete(server, user, key=None):
@@ -61,15 +68,18 @@ def complete(server, user, key=None):
 
 
 def metric(server, name, consumer="webhook"):
-    for line in server.caller.raw(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").body.decode().splitlines():
-        if line.startswith(f'{name}{{consumer="{consumer}"}}'):
-            return float(line.split()[-1])
-    raise AssertionError(f"no {name}")
+    """Of several servers each says what is in the ledger, and what it has done itself."""
+    values = []
+    for node in getattr(server, "nodes", [server]):
+        for line in node.call("GET", "/metrics").body.decode().splitlines():
+            if line.startswith(f'{name}{{consumer="{consumer}"}}'):
+                values.append(float(line.split()[-1]))
+    return sum(values) if name.endswith("_total") else max(values)
 
 
 def of_key(receiver, key, count):
     """Events that the load-test data makes do not matter."""
-    wait_for(lambda: receiver.last.get(key, 0) >= count, what=f"{count} events of {key}")
+    wait_for(lambda: receiver.last.get(key, 0) >= count, seconds=30, what=f"{count} events of {key}")
     assert not receiver.wrong, receiver.wrong[:5]
     return receiver.of(key)
 
@@ -121,7 +131,7 @@ def test_paid_through_the_gateway_refused(serve, receiver, tmp_path):
     """A payment that is refused is no event."""
     server = shop(serve, receiver, tmp_path)
     body = {"userId": 1001, "items": [{"productId": 901, "quantity": 1}], "idempotencyKey": "fail-1"}
-    assert server.caller.call("POST", "/api/orders/complete", body).status == 402
+    assert server.call("POST", "/api/orders/complete", body).status == 402
     complete(server, 1001)
     (event,) = of_key(receiver, "user-1001", 1)
     assert event["type"] == "order.completed"
@@ -139,7 +149,7 @@ def test_dead(serve, receiver, tmp_path):
     of_key(receiver, "user-1002", 3)  # the others go on
 
     def dead():
-        answer = server.caller.call("GET", "/api/admin/events/dead?limit=10")
+        answer = server.call("GET", "/api/admin/events/dead?limit=10")
         assert answer.status == 200
         return answer.json["events"]
 
@@ -147,22 +157,23 @@ def test_dead(serve, receiver, tmp_path):
     assert event["key"] == "user-1001" and event["number"] == 1 and event["type"] == "order.completed"
     assert event["consumer"] == "webhook" and event["tries"] == 3 and event["why"] == "answered 500"
     wait_for(lambda: metric(server, "events_dead") == 1)
-    assert metric(server, "events_undelivered") == 3 and metric(server, "events_failures_total") == 3
-    assert server.caller.call("GET", "/health/ready").status == 200
+    wait_for(lambda: metric(server, "events_undelivered") == 3)
+    assert metric(server, "events_failures_total") == 3
+    assert server.call("GET", "/health/ready").status == 200
     server.kill9()
     server.start()
     complete(server, 1001)  # it still waits, behind it
     assert post(server, f"/api/admin/events/dead/{event['id']}/replay", None)["eventId"] == event["eventId"]
     (again,) = wait_for(dead)
     assert again["id"] != event["id"] and again["eventId"] == event["eventId"]
-    assert server.caller.call("POST", f"/api/admin/events/dead/{event['id']}/replay").status == 404
+    assert server.call("POST", f"/api/admin/events/dead/{event['id']}/replay").status == 404
     assert "user-1001" not in receiver.last
     receiver.poisoned.clear()
     receiver.last["user-1001"] = 1  # it is left out
     assert post(server, f"/api/admin/events/dead/{again['id']}/skip", None)["number"] == 1
     assert [event["number"] for event in of_key(receiver, "user-1001", 4)] == [2, 3, 4]
     assert dead() == []
-    contract.check_problem(server.caller.call("POST", "/api/admin/events/dead/77/skip"))
+    contract.check_problem(server.call("POST", "/api/admin/events/dead/77/skip"))
 
 
 def test_pages(serve, receiver, tmp_path):
@@ -170,7 +181,7 @@ def test_pages(serve, receiver, tmp_path):
     receiver.poisoned |= {f"user-{1000 + i}" for i in range(1, 6)}
     for user in range(1001, 1006):
         complete(server, user)
-    ask = lambda more: server.caller.call("GET", f"/api/admin/events/dead?limit=2{more}").json
+    ask = lambda more: server.call("GET", f"/api/admin/events/dead?limit=2{more}").json
     wait_for(lambda: ask("")["totalCount"] == 5)
     seen, more = [], ""
     while more is not None:
@@ -178,7 +189,7 @@ def test_pages(serve, receiver, tmp_path):
         seen += [event["key"] for event in page["events"]]
         more = f"&cursor={page['nextCursor']}" if page["nextCursor"] else None
     assert sorted(seen) == [f"user-{1000 + i}" for i in range(1, 6)]
-    assert server.caller.call("GET", "/api/admin/events/dead?cursor=x").status == 400
+    assert server.call("GET", "/api/admin/events/dead?cursor=x").status == 400
 
 
 # ---- refused configurations ----
@@ -309,8 +320,44 @@ def test_receiver_away(serve, tmp_path):
     receiver.start()
     for user in range(1001, 1001 + USERS):
         of_key(receiver, f"user-{user}", 1)
-    assert server.caller.call("GET", "/api/admin/events/dead").json["events"] == []
+    assert server.call("GET", "/api/admin/events/dead").json["events"] == []
     receiver.stop()
+
+
+def delivered_by(node):
+    return metric(node, "events_delivered_total")
+
+
+def test_two_servers(shared_stores, tmp_path):
+    """One of them delivers; when it dies the other one takes over, and nothing is lost or out of order."""
+    with Receiver(fail=0.05) as receiver:
+        servers = Servers(tmp_path, shared_stores, **receiver.settings(tmp_path))
+        try:
+            servers.start()
+            make(servers, USERS)
+            wanted = collections.Counter()
+
+            def some(nodes, count):
+                for i in range(count):
+                    user = random.randrange(1001, 1001 + USERS)
+                    complete(nodes[i % len(nodes)], user)
+                    wanted[f"user-{user}"] += 1
+
+            some(servers.nodes, 100)
+            for key, count in wanted.items():
+                of_key(receiver, key, count)
+            (holder,) = [node for node in servers.nodes if delivered_by(node)]
+            (other,) = [node for node in servers.nodes if node is not holder]
+            some(servers.nodes, 50)
+            holder.kill9()
+            some([other], 50)
+            started = time.monotonic()
+            for key, count in wanted.items():
+                of_key(receiver, key, count)
+            print(f"\ntaken over within {time.monotonic() - started:.1f} s")
+            assert delivered_by(other) > 0
+        finally:
+            servers.close()
 
 
 def buy(user):
