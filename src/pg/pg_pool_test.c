@@ -257,7 +257,7 @@ static void test_leak_is_told(void **state)
     fill(2);
     struct pg_borrow kept = take(POOL_READS);
     const struct pg_pooled *pooled = kept.conn->owner;
-    assert_non_null(strstr(pooled->where, "pg_pool_test.c:"));
+    assert_non_null(strstr(pooled->where, "pg_pool_fixture_test.h:"));
     assert_string_equal(pooled->request_id, "r-1");
     uint64_t began_ms = loop_now_ms(loop);
     while (stats().leaked == 0 && loop_now_ms(loop) < began_ms + 5000)
