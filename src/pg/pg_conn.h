@@ -24,6 +24,9 @@ struct pg_options {
     const char *url;              /* of libpq: postgresql://… or "host=… dbname=…" */
     const char *application_name; /* NULL: "doorbuster"; what the URL says wins */
     uint64_t connect_timeout_ms;  /* of pg_sync_open(), over all hosts; 0: 10 s */
+    /* What the other side's kernel does not acknowledge for so long ends the connection, also in
+     * the middle of an exchange; 0: 2 s. The URL's tcp_user_timeout wins. */
+    uint64_t silence_ms;
 };
 
 enum { PG_SQLSTATE_BYTES = 6, PG_REASON_BYTES = 256 };

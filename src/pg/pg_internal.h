@@ -18,6 +18,7 @@ struct pg_source {
     size_t target_count;
     PQconninfoOption *options; /* the URL's */
     char *application_name;
+    char silence_ms[24];
 };
 
 /* Numeric addresses of a host. */

@@ -5,13 +5,14 @@
  */
 #include <arpa/inet.h>
 #include <netdb.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
 #include "pg/pg_internal.h"
 
-enum { KEYWORDS_MAX = 64 };
+enum { KEYWORDS_MAX = 64, SILENCE_MS = 2000 };
 
 /* What is said for each attempt anew. */
 static const char *const per_target[] = { "host", "hostaddr", "port", "connect_timeout" };
@@ -91,6 +92,8 @@ enum err pg_source_new(const struct pg_options *options, struct pg_source **ret_
     if (!source)
         return ERR_NOMEM;
     source->application_name = copy(name, strlen(name));
+    snprintf(source->silence_ms, sizeof source->silence_ms, "%llu",
+             (unsigned long long)(options->silence_ms ? options->silence_ms : SILENCE_MS));
     source->options = PQconninfoParse(options->url, &message);
     enum err e = ERR_OK;
     if (!source->options) {
@@ -191,6 +194,10 @@ PGconn *pg_source_start(const struct pg_source *source, size_t target, const cha
     /* Defaults first: of a keyword that comes twice libpq takes the last. Looking for Kerberos
      * tickets blocks, so that has to be asked for. */
     put(&keywords, "target_session_attrs", "read-write");
+    put(&keywords, "tcp_user_timeout", source->silence_ms);
+    /* the kernel asks while nothing is sent: a server that is waited for may be gone */
+    put(&keywords, "keepalives_idle", "5");
+    put(&keywords, "keepalives_interval", "1");
     put(&keywords, "gssencmode", "disable");
     put(&keywords, "client_encoding", "UTF8");
     put(&keywords, "fallback_application_name", source->application_name);
