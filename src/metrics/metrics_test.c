@@ -112,6 +112,29 @@ static void test_buckets(void **state)
     metrics_free(metrics);
 }
 
+static void test_pool_histogram(void **state)
+{
+    struct metrics *metrics = new_metrics(2);
+
+    (void)state;
+    struct buf text = render(metrics, METRICS_PROMETHEUS);
+    assert_null(strstr(text.ptr, "hikaricp_connections_acquire_seconds_count")); /* no pool */
+    buf_fini(&text);
+    metrics_pool(metrics_slot(metrics, 0), METRIC_pool_acquire, 1000); /* `le`: the bound itself */
+    metrics_pool(metrics_slot(metrics, 1), METRIC_pool_acquire, 1001);
+    metrics_pool(metrics_slot(metrics, 1), METRIC_pool_acquire, 40000000000);
+    text = render(metrics, METRICS_PROMETHEUS);
+#define ACQUIRE(suffix) "hikaricp_connections_acquire_seconds_" suffix "{pool=\"postgres\""
+    expect_line(&text, ACQUIRE("bucket") ",le=\"0.000001\"} 1");
+    expect_line(&text, ACQUIRE("bucket") ",le=\"0.000005\"} 2");
+    expect_line(&text, ACQUIRE("bucket") ",le=\"30.0\"} 2");
+    expect_line(&text, ACQUIRE("bucket") ",le=\"+Inf\"} 3");
+    expect_line(&text, ACQUIRE("count") "} 3");
+    expect_line(&text, ACQUIRE("sum") "} 40.000002001");
+    buf_fini(&text);
+    metrics_free(metrics);
+}
+
 static void test_histogram_text(void **state)
 {
     struct metrics *metrics = new_metrics(2);
@@ -421,12 +444,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sums),           cmocka_unit_test(test_buckets),
-        cmocka_unit_test(test_histogram_text), cmocka_unit_test(test_breakers),
-        cmocka_unit_test(test_http),           cmocka_unit_test(test_sources),
-        cmocka_unit_test(test_process),        cmocka_unit_test(test_openmetrics),
-        cmocka_unit_test(test_negotiate),      cmocka_unit_test(test_help),
-        cmocka_unit_test(test_markdown),       cmocka_unit_test(test_series),
-        cmocka_unit_test(test_no_memory),      cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_pool_histogram), cmocka_unit_test(test_histogram_text),
+        cmocka_unit_test(test_breakers),       cmocka_unit_test(test_http),
+        cmocka_unit_test(test_sources),        cmocka_unit_test(test_process),
+        cmocka_unit_test(test_openmetrics),    cmocka_unit_test(test_negotiate),
+        cmocka_unit_test(test_help),           cmocka_unit_test(test_markdown),
+        cmocka_unit_test(test_series),         cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_threads),
     };
 
     return cmocka_run_group_tests_name("metrics", tests, NULL, NULL);

@@ -358,7 +358,7 @@ static void test_read_only_is_passed_over(void **state)
     assert_int_equal(open_within(conn, 1000), ERR_UNAVAILABLE);
     assert_non_null(strstr(reason.text, "read-only"));
     end();
-    strcat(url, "&target_session_attrs=any");
+    make_url("", "?options=-c%20default_transaction_read_only%3Don&target_session_attrs=any");
     begin_at(url);
     conn = connect_one();
     assert_int_equal(run_sql(conn, "CREATE TABLE pg_conn_x ()"), ERR_UNAVAILABLE); /* 25006 */

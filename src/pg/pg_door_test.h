@@ -165,7 +165,7 @@ static inline void door_begin(void)
     assert_non_null(at);
     slash = strchr(at, '/');
     memset(&door, 0, sizeof door);
-    door.server_port = (uint16_t)atoi(strrchr(at, ':') + 1);
+    door.server_port = port_of(at);
     door.port = dead_port();
     door.listener = door_listen(door.port);
     assert_true(door.listener >= 0);

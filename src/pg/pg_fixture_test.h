@@ -137,6 +137,15 @@ static inline void run_apart(const char *sql)
     PQfinish(pg);
 }
 
+/* The number after the last colon. */
+static inline uint16_t port_of(const char *url)
+{
+    const char *colon = url ? strrchr(url, ':') : NULL;
+
+    assert_non_null(colon);
+    return (uint16_t)strtoul(colon + 1, NULL, 10);
+}
+
 /* ---- peers that are none ---- */
 
 /* Listens and says nothing; *ret_port. */

@@ -13,10 +13,12 @@ static int dial_api(const char **ret_host)
 
     if (!url)
         fail_msg("DOORBUSTER_TEST_TOXIPROXY is not set: run this by test/with_stores.py");
-    addr.sin_port = htons((uint16_t)atoi(strrchr(url, ':') + 1));
+    addr.sin_port = htons(port_of(url));
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof addr), 0);
-    *ret_host = strstr(url, "://") + 3;
+    const char *host = strstr(url, "://");
+    assert_non_null(host);
+    *ret_host = host + 3;
     return fd;
 }
 
