@@ -396,6 +396,80 @@ static void test_too_many_clients_lowers_the_limit(void **state)
     run_apart("DROP ROLE few_clients");
 }
 
+static void test_metrics(void **state)
+{
+    struct metrics *metrics = metrics_new(NULL, 0, 1, "1", "x");
+    CLEANUP(buf_fini) struct buf text = { 0 };
+
+    (void)state;
+    assert_non_null(metrics);
+    set_defaults();
+    options.metrics = metrics_slot(metrics, 0);
+    begin_pool();
+    pg_pool_tell_metrics(pool, metrics);
+    fill(2);
+    assert_int_equal(ask("SELECT 1"), ERR_OK);
+    metrics_render(metrics, METRICS_PROMETHEUS, &text);
+    buf_char(&text, '\0');
+    static const char *const lines[] = {
+        "\nhikaricp_connections{pool=\"postgres\"} 2\n",
+        "\nhikaricp_connections_active{pool=\"postgres\"} 0\n",
+        "\nhikaricp_connections_idle{pool=\"postgres\"} 2\n",
+        "\nhikaricp_connections_pending{pool=\"postgres\"} 0\n",
+        "\nhikaricp_connections_max{pool=\"postgres\"} 10\n",
+        "\nhikaricp_connections_min{pool=\"postgres\"} 2\n",
+        "\nhikaricp_connections_peak{pool=\"postgres\"} 1\n",
+        "\nhikaricp_connections_recommended_max{pool=\"postgres\"} 2\n",
+        "\nhikaricp_connections_limit{pool=\"postgres\",share=\"reads\"} 10\n",
+        "\nhikaricp_connections_timeout_total{pool=\"postgres\"} 0\n",
+        "\nhikaricp_connections_leaked_total{pool=\"postgres\"} 0\n",
+        "\nhikaricp_connections_acquire_seconds_count{pool=\"postgres\"} 1\n",
+        "\nhikaricp_connections_usage_seconds_count{pool=\"postgres\"} 1\n",
+        "\nhikaricp_connections_creation_seconds_count{pool=\"postgres\"} 2\n",
+        "calls_seconds_count{name=\"postgres\",kind=\"successful\"} 1\n",
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(lines); i++)
+        if (!strstr(text.ptr, lines[i]))
+            fail_msg("no line %s", lines[i]);
+    end();
+    metrics_free(metrics);
+}
+
+/* One round with the memory running out on the way: afterwards it works as if nothing was. */
+static void pool_without_memory(int after, int *ret_hits)
+{
+    mem_fault_set(after);
+    pool = pg_pool_new(loop, source, &options);
+    if (pool)
+        run_for(3);
+    *ret_hits = mem_fault_hits();
+    mem_fault_set(-1);
+    if (pool)
+        WAIT_UNTIL(ask("SELECT 1") == ERR_OK);
+    pool = pg_pool_free(pool);
+    run_for(1); /* the loop lets go of what was watched */
+}
+
+static void test_every_allocation_fails(void **state)
+{
+    enum { AFTER_MAX = 30 };
+    int hits = 0;
+
+    (void)state;
+    set_defaults();
+    options.rules.max = options.rules.min_idle = 1;
+    log_set_level(LOG_ERROR);
+    callers_left = 0;
+    begin_at(test_url());
+    pool_without_memory(-1, &hits); /* the loop keeps what it needs for timers */
+    for (int after = 0; after < AFTER_MAX; after++) {
+        long live = mem_live_count();
+        pool_without_memory(after, &hits);
+        assert_int_equal(mem_live_count(), live);
+    }
+    finish();
+}
+
 static void test_closing_sends_away(void **state)
 {
     struct pg_borrow waits = { .done = got, .share = POOL_READS };
@@ -429,6 +503,8 @@ int main(void)
         cmocka_unit_test(test_idle_ones_above_the_minimum_go),
         cmocka_unit_test(test_breaker),
         cmocka_unit_test(test_too_many_clients_lowers_the_limit),
+        cmocka_unit_test(test_metrics),
+        cmocka_unit_test(test_every_allocation_fails),
         cmocka_unit_test(test_closing_sends_away),
     };
 
