@@ -142,8 +142,7 @@ static inline uint16_t port_of(const char *url)
 {
     const char *colon = url ? strrchr(url, ':') : NULL;
 
-    assert_non_null(colon);
-    return (uint16_t)strtoul(colon + 1, NULL, 10);
+    return colon ? (uint16_t)strtoul(colon + 1, NULL, 10) : 0;
 }
 
 /* ---- peers that are none ---- */
