@@ -34,12 +34,12 @@ static void leave_line(struct pg_pool *pool, struct pg_borrow *borrow, enum err 
 {
     list_remove(&borrow->node);
     pool_give_up(&pool->rules, borrow->share);
-    if (e == ERR_TIMEOUT) {
-        atomic_fetch_add(&pool->timeouts, 1);
+    atomic_fetch_add(&pool->timeouts, e == ERR_TIMEOUT);
+    /* waiting for others to return theirs is no failure of the database */
+    if (e == ERR_TIMEOUT && pool->rules.failures > 0)
         pg_pool_tell_breaker(pool, borrow->permit, true, clock_mono_ns() - borrow->began_ns);
-    } else {
+    else
         pg_pool_give_back(pool, borrow->permit);
-    }
     end_borrow(pool, borrow, e);
 }
 

@@ -118,6 +118,7 @@ static void test_waiting_ends(void **state)
     assert_int_equal(second.err, ERR_TIMEOUT);
     assert_in_range(loop_now_ms(loop) - began_ms, 60, 500);
     assert_int_equal(stats().timeouts, 1);
+    assert_int_equal(stats().breaker.counts.failed, 0); /* the database is well */
     pg_pool_return(pool, first.conn);
     end();
 }
