@@ -10,7 +10,7 @@
 #include "base/attr.h"
 #include "base/hash.h"
 
-enum { AVERAGE_SHIFT = 4, JITTER_PER_MILLE = 25, POOL_SLOW_PART = 4 };
+enum { AVERAGE_SHIFT = 4, JITTER_PER_MILLE = 25, POOL_SLOW_PART = 4, BURST_PART = 2 };
 
 /* ---- beginning, time ---- */
 
@@ -23,6 +23,7 @@ void pool_init(struct pool *pool, const struct pool_options *options, uint64_t n
                            .ceiling_ms = now_ms,
                            .window_ms = now_ms,
                            .short_ms = UINT64_MAX,
+                           .line_ms = UINT64_MAX,
                            .random = options->seed };
     for (size_t s = 0; s < POOL_SHARE_COUNT; s++) {
         uint32_t max = MAX(MIN(options->share_max[s], options->max), 1u);
@@ -42,7 +43,7 @@ bool pool_time(struct pool *pool, uint64_t now_ms)
         pool->window_ms = now_ms;
         pool->failed_ms = MIN(pool->failed_ms, now_ms);
         pool->opened_ms = MIN(pool->opened_ms, now_ms);
-        pool->short_ms = UINT64_MAX;
+        pool->short_ms = pool->line_ms = UINT64_MAX;
         pool->suspect_ms = MIN(pool->suspect_ms, now_ms);
     }
     if (back || now_ms > pool->now_ms)
@@ -309,10 +310,17 @@ static uint32_t room(const struct pool *pool)
     return pool->ceiling > taken ? pool->ceiling - taken : 0;
 }
 
+/* A line that is there for so long is no mere burst. */
+static uint64_t burst_over_ms(const struct pool *pool)
+{
+    return pool->line_ms + (pool->creation_x16 >> AVERAGE_SHIFT) / BURST_PART;
+}
+
 /*
  * How many of those who wait would still do so when a new connection is there? Those that exist
- * get through so many uses meanwhile. At least one is worth it; before anything is known, just one,
- * unless there is nothing at all.
+ * get through so many uses meanwhile. At least one is worth it; just one before anything is known,
+ * unless there is nothing at all, and while it may be a burst: what is measured then, of a machine
+ * that is suddenly busy, tells little.
  */
 static uint32_t worth_opening(const struct pool *pool)
 {
@@ -322,7 +330,7 @@ static uint32_t worth_opening(const struct pool *pool)
         return 0;
     if (there == 0)
         return MIN(n, (uint32_t)POOL_OPENING_MAX);
-    if (pool->usage_x16 == 0 || pool->creation_x16 == 0)
+    if (pool->usage_x16 == 0 || pool->creation_x16 == 0 || pool->now_ms < burst_over_ms(pool))
         return 1;
     uint64_t through = there * pool->creation_x16 / pool->usage_x16;
     uint64_t left = n > through ? n - through : 0;
@@ -355,6 +363,10 @@ static uint32_t wanted_after_failure(const struct pool *pool)
 
 static void note_shortage(struct pool *pool)
 {
+    if (unserved(pool) == 0)
+        pool->line_ms = UINT64_MAX;
+    else if (pool->line_ms == UINT64_MAX)
+        pool->line_ms = pool->now_ms;
     if (pool->idle + pool->checking >= pool->options.min_idle)
         pool->short_ms = UINT64_MAX;
     else if (pool->short_ms == UINT64_MAX)
@@ -496,6 +508,8 @@ void pool_pass(struct pool *pool, uint64_t *next_ms)
     turn_window(pool, next_ms);
     if (pool->short_ms != UINT64_MAX && pool->now_ms < pool->short_ms + POOL_REFILL_MS)
         sooner(next_ms, pool->short_ms + POOL_REFILL_MS);
+    if (pool->line_ms != UINT64_MAX && pool->now_ms < burst_over_ms(pool))
+        sooner(next_ms, burst_over_ms(pool));
     if (pool->ceiling < pool->options.max) {
         if (pool->now_ms >= pool->ceiling_ms + POOL_CEILING_MS) {
             pool->ceiling = MIN(pool->ceiling + MAX(pool->ceiling / 4, 1u), pool->options.max);

@@ -59,7 +59,8 @@ struct pool {
     /* opening */
     uint32_t failures; /* in a row */
     uint64_t failed_ms, opened_ms;
-    bool probing; /* the breaker is open */
+    uint64_t line_ms; /* since when there are fewer than could be lent; UINT64_MAX: enough */
+    bool probing;     /* the breaker is open */
     /* ms * 16, moving averages; 0: not known */
     uint64_t usage_x16, creation_x16;
     struct pool_climb climb[POOL_SHARE_COUNT];

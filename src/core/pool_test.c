@@ -121,7 +121,9 @@ static void test_as_many_as_are_worth_it(void **state)
         pool_lend(&pool, &entry, POOL_READS);
     pool.usage_x16 = 2 << 4; /* 200 in that time */
     assert_int_equal(pool_wanted(&pool), 1);
-    pool.usage_x16 = 8 << 4; /* 50 in that time, 6 would be left */
+    pool.usage_x16 = 8 << 4;                 /* 50 in that time, 6 would be left */
+    assert_int_equal(pool_wanted(&pool), 1); /* it may be a burst */
+    pass(100 / 2);
     assert_int_equal(pool_wanted(&pool), 6);
     pool.usage_x16 = 100 << 4;
     assert_int_equal(pool_wanted(&pool), POOL_OPENING_MAX);

@@ -150,30 +150,43 @@ static uint64_t part_ns(void)
     return clock_mono_ns() - began_ns;
 }
 
+struct burst {
+    uint64_t took_ns, allowed_ns;
+    uint32_t connections;
+};
+
+static struct burst run_burst(void)
+{
+    struct burst burst;
+
+    set_defaults();
+    options.rules.max = 60;
+    options.rules.min_idle = BURST_IDLE;
+    options.rules.share_max[POOL_READS] = 60;
+    begin_pool();
+    door.late_ms = 150;
+    fill(BURST_IDLE);
+    burst.took_ns = burst_ns();
+    run_for(400); /* for all that may still be on their way in */
+    burst.connections = stats().total;
+    burst.allowed_ns = MAX(part_ns() * 5 / 4, BURST_MS * 1000000ull);
+    end();
+    return burst;
+}
+
 /* 50 callers on 5 idle connections; 150 ms to connect, 2 ms a query. */
 static void test_a_burst_is_served_by_what_is_there(void **state)
 {
-    uint64_t best_ns = UINT64_MAX, allowed_ns = 0;
-    uint32_t most = 0;
+    bool good = false;
 
     (void)state;
-    for (int tries = 0; tries < 6 && best_ns > allowed_ns; tries++) {
-        set_defaults();
-        options.rules.max = 60;
-        options.rules.min_idle = BURST_IDLE;
-        options.rules.share_max[POOL_READS] = 60;
-        begin_pool();
-        door.late_ms = 150;
-        fill(BURST_IDLE);
-        best_ns = MIN(best_ns, burst_ns());
-        run_for(400); /* for all that may still be on their way in */
-        most = MAX(most, stats().total);
-        allowed_ns = MAX(part_ns() * 5 / 4, BURST_MS * 1000000ull);
-        end();
+    for (int tries = 0; tries < 6 && !good; tries++) {
+        struct burst burst = run_burst();
+        print_message("burst of 50 on 5: %.1f ms, %u connections\n", (double)burst.took_ns / 1e6,
+                      burst.connections);
+        good = burst.took_ns <= burst.allowed_ns && burst.connections <= BURST_IDLE + 1;
     }
-    print_message("burst of 50 on 5: %.1f ms, %u connections\n", (double)best_ns / 1e6, most);
-    assert_true(best_ns <= allowed_ns);
-    assert_true(most <= BURST_IDLE + 1);
+    assert_true(good);
 }
 
 /* Broken, and the next good answer soon after it is back; asked all the while. */
