@@ -155,6 +155,8 @@ static void attempt(struct pg_conn *conn, const char *address, size_t attempts_l
         fail_attempt(conn);
         return;
     }
+    conn->lost = false;
+    PQsetNoticeReceiver(conn->pg, pg_conn_on_notice, conn); /* libpq's own writes to stderr */
     PQsetErrorVerbosity(conn->pg, PQERRORS_VERBOSE);
     enum err e = watch(conn, LOOP_POLL_WRITE);
     if (e == ERR_NOMEM)

@@ -202,8 +202,7 @@ static void timed_out(struct loop_timer *timer)
     lose(CONTAINER_OF(timer, struct pg_conn, timer));
 }
 
-/* PQsetNoticeReceiver() */
-static void on_notice(void *context, const PGresult *notice)
+void pg_conn_on_notice(void *context, const PGresult *notice)
 {
     struct pg_conn *conn = context;
 
@@ -219,8 +218,7 @@ static void on_notice(void *context, const PGresult *notice)
 enum err pg_conn_begin(struct pg_conn *conn)
 {
     PQsetErrorVerbosity(conn->pg, PQERRORS_DEFAULT);
-    PQsetNoticeReceiver(conn->pg, on_notice, conn);
-    if (PQsetnonblocking(conn->pg, 1) != 0 || PQenterPipelineMode(conn->pg) != 1)
+    if (conn->lost || PQsetnonblocking(conn->pg, 1) != 0 || PQenterPipelineMode(conn->pg) != 1)
         return ERR_UNAVAILABLE;
     conn->poll.fd = PQsocket(conn->pg);
     conn->poll.run = ready;

@@ -103,4 +103,5 @@ void pg_conn_enter(struct pg_conn *conn, enum pg_conn_state state);
 void pg_conn_drop(struct pg_conn *conn);
 /* pg_exchange.c: connected; from here on it reads. NOMEM, UNAVAILABLE. */
 enum err pg_conn_begin(struct pg_conn *conn) MUST_CHECK;
-void pg_conn_call_off(struct pg_conn *conn); /* pg_connect.c */
+void pg_conn_on_notice(void *context, const PGresult *notice); /* PQsetNoticeReceiver() */
+void pg_conn_call_off(struct pg_conn *conn);                   /* pg_connect.c */

@@ -48,6 +48,7 @@ static enum err connect_at(const struct pg_source *source, size_t target, const 
 
     if (!pg)
         return ERR_NOMEM;
+    PQsetNoticeReceiver(pg, ignore_notice, NULL);
     PQsetErrorVerbosity(pg, PQERRORS_VERBOSE);
     bool late = false;
     while (PQstatus(pg) != CONNECTION_BAD && !late &&
@@ -58,7 +59,6 @@ static enum err connect_at(const struct pg_source *source, size_t target, const 
     }
     if (step == PGRES_POLLING_OK) {
         PQsetErrorVerbosity(pg, PQERRORS_DEFAULT);
-        PQsetNoticeReceiver(pg, ignore_notice, NULL);
         *ret = pg;
         return ERR_OK;
     }
