@@ -119,7 +119,6 @@ static enum gate_outcome take_offer(struct gate *gate, struct memory_drop *drop,
     struct drop_seat *seat = drop_find(&drop->drop, entry->user_id);
     struct drop_pending *pending;
 
-    move->pending = true;
     if (seat) {
         pending = drop_pending_of(&drop->drop, seat);
         move->pending = pending != NULL;
@@ -140,6 +139,7 @@ static enum gate_outcome take_offer(struct gate *gate, struct memory_drop *drop,
         return GATE_FAILED;
     }
     pending->joined = true; /* somebody may have been told of it */
+    move->pending = true;
     move->entry.slot = pending->slot;
     return GATE_GRANTED;
 }
