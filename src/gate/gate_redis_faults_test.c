@@ -463,6 +463,31 @@ static void test_one_call_for_a_turn(void **state)
     assert_int_equal(status.pending, ARRAY_COUNT(asks));
 }
 
+/* All of one coupon's at once, as many as there is room for. */
+static void test_sweep_of_many_people(void **state)
+{
+    static struct gate_ask asks[700];
+    static struct gate_entry entries[ARRAY_COUNT(asks)];
+    struct gate_sweep sweep = { .done = swept, .entries = entries, .room = ARRAY_COUNT(asks) };
+    bool seen[ARRAY_COUNT(asks) + 1] = { false };
+
+    (void)state;
+    open_coupon(redis_gate, COUPON, 1, 5000);
+    for (size_t i = 0; i < ARRAY_COUNT(asks); i++) {
+        asks[i] = question(1 + (int64_t)i, GATE_RESERVE);
+        gate_ask(client, &asks[i]);
+    }
+    redis_turn();
+    gate_sweep(client, &sweep);
+    redis_turn();
+    assert_int_equal(sweep.count, ARRAY_COUNT(asks));
+    for (size_t i = 0; i < sweep.count; i++) {
+        assert_false(seen[entries[i].user_id]);
+        seen[entries[i].user_id] = true;
+        assert_int_equal(entries[i].slot, entries[i].user_id);
+    }
+}
+
 static void test_sweep_of_many_coupons(void **state)
 {
     struct gate_entry entries[40];
@@ -576,6 +601,7 @@ int main(void)
         TEST(test_sold_out_is_remembered),
         TEST(test_sold_out_and_raised_elsewhere),
         TEST(test_one_call_for_a_turn),
+        TEST(test_sweep_of_many_people),
         TEST(test_sweep_of_many_coupons),
         TEST(test_heartbeat_brings_settings),
         TEST(test_rebuild_of_many),

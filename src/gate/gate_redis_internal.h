@@ -18,7 +18,7 @@ enum {
     DROP_KEYS = 4, /* counts, entries, pending, returned: see the library */
     DROP_KEY_BYTES = 48,
     FUNCTION_BYTES = 40,
-    PEOPLE_MAX = 512,           /* questions in one call */
+    PEOPLE_MAX = 128,           /* questions in one call */
     SETTLED_MAX = 1024,         /* confirmations in one call */
     HOLDERS_KEPT_MAX = 2000000, /* of a coupon that is sold out for good */
     OVER_LOOKED_MS = 2000,      /* sold out for good, unless nobody has looked for so long */
