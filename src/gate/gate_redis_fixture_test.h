@@ -119,13 +119,12 @@ static inline void redis_turn(void)
 /* Everything pending is older by so much. */
 static inline void redis_pass(uint64_t ms)
 {
+    static const char script[] = "for _, m in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do "
+                                 "redis.call('ZINCRBY', KEYS[1], -ARGV[1], m) end";
     char text[24];
     struct redis_drop *drop;
 
     snprintf(text, sizeof text, "%llu", (unsigned long long)ms);
     for (size_t i = 0; (drop = redis_drop_at(redis_gate_self(redis_gate), i)); i++)
-        REDIS_TELL(drop->keys[2], "EVAL",
-                   "for _, m in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do "
-                   "redis.call('ZINCRBY', KEYS[1], -ARGV[1], m) end",
-                   "1", drop->keys[2], text);
+        REDIS_TELL(drop->keys[2], "EVAL", script, "1", drop->keys[2], text);
 }
