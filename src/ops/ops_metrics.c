@@ -361,6 +361,34 @@ static void gate_released_read(void *context, struct metrics_writer *writer)
     metrics_sample_int(writer, STR(""), (int64_t)gate_stats(api->shop->gate).released);
 }
 
+static void gate_calls_read(void *context, struct metrics_writer *writer)
+{
+    const struct api *api = context;
+
+    metrics_sample_int(writer, STR(""), (int64_t)gate_stats(api->shop->gate).calls);
+}
+
+static void gate_people_read(void *context, struct metrics_writer *writer)
+{
+    const struct api *api = context;
+
+    metrics_sample_int(writer, STR(""), (int64_t)gate_stats(api->shop->gate).people);
+}
+
+static void gate_unknown_read(void *context, struct metrics_writer *writer)
+{
+    const struct api *api = context;
+
+    metrics_sample_int(writer, STR(""), (int64_t)gate_stats(api->shop->gate).unknown);
+}
+
+static void gate_remembered_read(void *context, struct metrics_writer *writer)
+{
+    const struct api *api = context;
+
+    metrics_sample_int(writer, STR(""), (int64_t)gate_stats(api->shop->gate).told_sold_out);
+}
+
 static void journal_bytes_read(void *context, struct metrics_writer *writer)
 {
     const struct api *api = context;
@@ -402,6 +430,10 @@ void ops_metrics_register(struct api *api)
         { METRIC_gate_closed, gate_closed_read },
         { METRIC_gate_released, gate_released_read },
         { METRIC_gate_oldest_pending, gate_oldest_read },
+        { METRIC_gate_calls, gate_calls_read },
+        { METRIC_gate_people, gate_people_read },
+        { METRIC_gate_unknown, gate_unknown_read },
+        { METRIC_gate_remembered, gate_remembered_read },
         { METRIC_journal_bytes, journal_bytes_read },
         { METRIC_journal_generations, journal_generations_read },
         { METRIC_journal_writes, journal_writes_read },

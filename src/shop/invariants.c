@@ -34,9 +34,22 @@ static bool look_at(void *context, const struct coupon *coupon)
     look->over_issued += MAX(over, 0);
     if (!before || !before->known || before->pending)
         return true;
-    if (gate_status(look->shop->gate, coupon->coupon_id).changes == before->changes)
+    struct gate_status after;
+    if (gate_status_read(look->shop->gate, coupon->coupon_id, &after) == ERR_OK &&
+        after.changes == before->changes)
         look->gate_minus_sql += before->granted - coupon->witness.issued;
     return true;
+}
+
+/* As of now, where other servers may have moved it. Unknown, if its memory cannot be trusted. */
+static void read_gate(struct shop *shop, int64_t coupon_id, struct gate_status *ret_status)
+{
+    bool good = gate_status(shop->gate, coupon_id).known &&
+                gate_status_read(shop->gate, coupon_id, ret_status) == ERR_OK &&
+                (ret_status->store == GATE_STORE_OPEN || ret_status->store == GATE_STORE_SEALED);
+
+    if (!good)
+        *ret_status = (struct gate_status){ 0 };
 }
 
 static void look_now(struct loop_work *work)
@@ -50,7 +63,7 @@ static void look_now(struct loop_work *work)
         return;
     look.before = before;
     for (size_t i = 0; i < look.list->count; i++)
-        before[i] = gate_status(shop->gate, look.list->items[i]->coupon_id);
+        read_gate(shop, look.list->items[i]->coupon_id, &before[i]);
     if (ledger_scan_coupons(shop->ledger, look_at, &look) != ERR_OK)
         return;
     atomic_store_explicit(&shop->over_issued, look.over_issued, memory_order_relaxed);
