@@ -44,6 +44,8 @@ enum err pointer_put(struct pointer_list *list, void *item)
 static bool settled_take(struct settled_list *to, struct settled_list *from, size_t n)
 {
     to->count = 0;
+    if (n == 0)
+        return true;
     for (size_t i = 0; i < n; i++)
         if (settled_put(to, &from->items[i]) != ERR_OK)
             return false;
