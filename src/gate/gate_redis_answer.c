@@ -12,7 +12,8 @@
 #include "base/log.h"
 #include "gate/gate_redis_internal.h"
 
-enum { AGAIN_MS = 20, SETTLED_TRIES = 3, SETTLED_KEPT_MAX = 65536 };
+/* BLIP_MS: since the last answer. For so long a Redis that cannot be reached is waited for. */
+enum { AGAIN_MS = 20, BLIP_MS = 1000, SETTLED_TRIES = 3, SETTLED_KEPT_MAX = 65536 };
 
 void ask_end(struct gate_ask *ask, enum gate_outcome outcome)
 {
@@ -227,6 +228,7 @@ void lane_answered(struct lane *lane, const redisReply *reply)
         return;
     }
     lane->failures = 0;
+    lane->answered_ms = loop_now_ms(lane->client->loop);
     lane->sent.confirms.count = lane->sent.releases.count = 0;
     look(&telling);
     atomic_fetch_add_explicit(&gate->released, (uint64_t)next_word(&words).number,
@@ -250,9 +252,11 @@ void lane_answered(struct lane *lane, const redisReply *reply)
 
 /* ---- no answer ---- */
 
-static void asks_failed(struct lane *lane, bool unknown, uint64_t now_ms)
+static void asks_failed(struct lane *lane, enum err e, bool unknown, uint64_t now_ms)
 {
     struct redis_gate *gate = redis_gate_self(lane->client->base.gate);
+    bool is_blip =
+        e == ERR_UNAVAILABLE && lane->answered_ms && now_ms - lane->answered_ms < BLIP_MS;
     struct list again;
 
     list_init(&again);
@@ -260,9 +264,10 @@ static void asks_failed(struct lane *lane, bool unknown, uint64_t now_ms)
         struct gate_ask *ask = CONTAINER_OF(lane->sent.asks.next, struct gate_ask, node);
         list_remove(&ask->node);
         ask->tries += unknown;
-        if (ask->tries == 0) {
+        bool is_late = now_ms >= ask->deadline_ms;
+        if (ask->tries == 0 && (!is_blip || is_late)) {
             ask_end(ask, GATE_CLOSED);
-        } else if (now_ms >= ask->deadline_ms) {
+        } else if (is_late) {
             atomic_fetch_add_explicit(&gate->unknown, 1, memory_order_relaxed);
             ask_end(ask, GATE_UNKNOWN);
         } else {
@@ -313,7 +318,7 @@ void lane_failed(struct lane *lane, enum err e)
     pthread_mutex_unlock(&lane->drop->lock);
     settled_failed(lane, &lane->sent.confirms, &lane->waiting.confirms);
     settled_failed(lane, &lane->sent.releases, &lane->waiting.releases);
-    asks_failed(lane, unknown, now_ms);
+    asks_failed(lane, e, unknown, now_ms);
     moves_failed(lane, now_ms);
     if (!list_empty(&lane->sent.sweeps)) {
         struct gate_sweep *sweep = CONTAINER_OF(lane->sent.sweeps.next, struct gate_sweep, node);

@@ -232,6 +232,48 @@ static void test_unknown_is_asked_again(void **state)
     assert_int_equal(status.remaining, 1);
 }
 
+static struct gate_ask late;
+
+static void ask_late(struct loop_timer *timer)
+{
+    assert_non_null(timer);
+    gate_ask(client, &late);
+}
+
+/* Who comes while Redis cannot be reached waits a moment for it, and only a moment. */
+static void test_a_moment_is_waited_out(void **state)
+{
+    struct loop_timer timer, asking = { .run = ask_late };
+    struct gate_ask first = question(1, GATE_RESERVE);
+
+    (void)state;
+    open_coupon(redis_gate, COUPON, 1, 5);
+    expect(9, GATE_GRANTED, 1);
+    late = question(2, GATE_RESERVE);
+    redis_gate_self(redis_gate)->call_ms = 100;
+    gate_ask(client, &first);
+    stand_still(&timer, 500);
+    assert_ok(loop_timer_start(redis_loop, &asking, 300));
+    redis_turn();
+    assert_int_equal(first.outcome, GATE_GRANTED);
+    assert_int_equal(late.outcome, GATE_GRANTED);
+    first = question(3, GATE_RESERVE);
+    late = question(4, GATE_RESERVE);
+    first.deadline_ms = loop_now_ms(redis_loop) + 2500;
+    uint64_t begun_ns = clock_mono_ns();
+    gate_ask(client, &first);
+    stand_still(&timer, 3000);
+    assert_ok(loop_timer_start(redis_loop, &asking, 2000));
+    redis_turn();
+    assert_int_equal(late.outcome, GATE_CLOSED);
+    assert_int_equal(first.outcome, GATE_UNKNOWN);
+    assert_true(clock_mono_ns() - begun_ns < UINT64_C(2900000000));
+    while (timer.impl) {
+        redis_turn();
+        usleep(1000);
+    }
+}
+
 /* Nobody is told, but an entry may be there: it is swept up. */
 static void test_unknown_to_the_end(void **state)
 {
@@ -596,6 +638,7 @@ int main(void)
         TEST(test_another_history),
         TEST(test_library_gone),
         TEST(test_unknown_is_asked_again),
+        TEST(test_a_moment_is_waited_out),
         TEST(test_unknown_to_the_end),
         TEST(test_two_servers),
         TEST(test_not_told_any_more),

@@ -158,7 +158,7 @@ struct lane {
     struct redis_call call;
     struct loop_timer again;
     bool busy, loaded; /* loaded: the library, for this call */
-    uint64_t sent_boot_ms, sweep_token;
+    uint64_t sent_boot_ms, answered_ms, sweep_token;
     unsigned failures; /* in a row */
 };
 
