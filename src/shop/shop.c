@@ -206,11 +206,11 @@ static bool has_left(const struct shop_loop *loop)
 
 bool shop_loop_is_idle(const struct shop_loop *loop)
 {
-    return loop->placements == 0 && !loop->sweeping && gate_client_is_idle(loop->gate) && loop->keeper.busy == 0 &&
-           !loop->invariants.busy && !loop->forget.busy && list_empty(&loop->lookups) &&
-           list_empty(&loop->payments) && settler_is_idle(&loop->settler) &&
-           ranking_jobs_are_idle(&loop->ranking_jobs) && relays_are_idle(loop) &&
-           loop->desk.reads == 0 && has_left(loop);
+    return loop->placements == 0 && !loop->sweeping && gate_client_is_idle(loop->gate) &&
+           loop->keeper.busy == 0 && !loop->invariants.busy && !loop->forget.busy &&
+           list_empty(&loop->lookups) && list_empty(&loop->payments) &&
+           settler_is_idle(&loop->settler) && ranking_jobs_are_idle(&loop->ranking_jobs) &&
+           relays_are_idle(loop) && loop->desk.reads == 0 && has_left(loop);
 }
 
 void shop_loop_fini(struct shop_loop *loop)
