@@ -2,7 +2,6 @@
 #include "hook/hook.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "base/assert.h"
@@ -80,16 +79,13 @@ static size_t on_body(char *bytes, size_t one, size_t n, void *context)
     return call->answer_bytes <= ANSWER_BYTES_MAX ? n : 0;
 }
 
-PRINTF_LIKE(2, 3) static bool add_header(struct hook_call *call, const char *format, ...)
+static bool add_header(struct hook_call *call, const char *name, const char *value)
 {
     char line[256];
-    va_list args;
-
-    va_start(args, format);
-    int n = vsnprintf(line, sizeof line, format, args);
-    va_end(args);
+    int n = snprintf(line, sizeof line, "%s:%s%s", name, *value ? " " : "", value);
     struct curl_slist *longer =
         n < (int)sizeof line ? curl_slist_append(call->headers, line) : NULL;
+
     if (longer)
         call->headers = longer;
     return longer != NULL;
@@ -99,14 +95,16 @@ PRINTF_LIKE(2, 3) static bool add_header(struct hook_call *call, const char *for
 static bool sign(struct hook_call *call)
 {
     int64_t now_s = (clock_wall_ms() - clock_offset_ms()) / 1000;
-    char timestamp[24], signature[HOOK_SIGNATURE_BYTES];
+    char timestamp[24], signature[HOOK_SIGNATURE_BYTES], value[HOOK_SIGNATURE_BYTES + 40];
 
     snprintf(timestamp, sizeof timestamp, "%" PRId64, now_s);
-    return hook_sign(buf_str(&call->client->hook->secret), str_from(timestamp), call->body,
-                     signature) == ERR_OK &&
-           add_header(call, "Content-Type: application/json") && add_header(call, "Expect:") &&
-           add_header(call, "Doorbuster-Event: %s", call->id) &&
-           add_header(call, "Doorbuster-Signature: t=%s,v1=%s", timestamp, signature);
+    if (hook_sign(buf_str(&call->client->hook->secret), str_from(timestamp), call->body,
+                  signature) != ERR_OK)
+        return false;
+    snprintf(value, sizeof value, "t=%s,v1=%s", timestamp, signature);
+    return add_header(call, "Content-Type", "application/json") && add_header(call, "Expect", "") &&
+           add_header(call, "Doorbuster-Event", call->id) &&
+           add_header(call, "Doorbuster-Signature", value);
 }
 
 #define SET(option, value) (curl_easy_setopt(call->easy, (option), (value)) == CURLE_OK)
