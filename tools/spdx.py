@@ -8,7 +8,7 @@ import pathlib
 import sys
 
 LINE = "SPDX-License-Identifier: Apache-2.0"
-SUFFIXES = {".c", ".h", ".def", ".py", ".sh", ".js", ".mjs", ".ts", ".lua", ".sql", ".html", ".css"}
+SUFFIXES = {".c", ".h", ".def", ".py", ".sh", ".js", ".mjs", ".ts", ".lua", ".pml", ".sql", ".html", ".css"}
 NAMES = {"dev", "meson.build", "meson.options", "meson_options.txt"}
 NOT_OURS = {"node_modules", "var", "corpus", "__pycache__"}
 

@@ -40,7 +40,7 @@ def build(folder, model, kind):
 
 def settings(run):
     guards = dict(re.findall(r"#define ((?:NO|REACH)_\w+) +(\d+)", "".join(
-        path.read_text(encoding="utf-8") for path in sorted(HERE.glob("*.pml")))))
+        path.read_text(encoding="utf-8") for path in HERE.glob(f"{run.model}*.pml"))))
     env = dict(os.environ)
     for name, value in run.settings.items():
         env[name] = str(guards.get(value, value))

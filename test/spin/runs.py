@@ -90,3 +90,27 @@ STUCK = [("NO_SWEEP", "settle", {}), ("NO_PUSH", "settings", {"LOWERS": 0}), ("N
 ALL += [Run(f"no {guard[3:].lower()}", settings=SCENES[scene] | changed | LIVE | {"NO": guard}, must_fail=True)
         for guard, scene, changed in STUCK]
 ALL.append(Run("no rest", settings=SCENES["settle"] | LIVE | {"NO": "NO_REST"}, kind="cycles", must_fail=True))
+
+# ---- the two small models ----
+PAYMENT = {"CLAIMS": 2, "LOSSES": 1}
+REFUND = {"CLAIMS": 2, "LOSSES": 1, "REFUND": 1}
+ALL += [
+    Run("payment", "payment", {"CLAIMS": 2, "LOSSES": 2}),
+    Run("payment, refund", "payment", REFUND),
+    Run("payment, refund, large", "payment", {"CLAIMS": 3, "LOSSES": 2, "REFUND": 1}, large=True),
+    Run("rest: payment", "payment", {"CLAIMS": 9, "LOSSES": 2, "PATIENT": 1}),
+    Run("rest: refund", "payment", {"CLAIMS": 9, "LOSSES": 2, "PATIENT": 1, "REFUND": 1}),
+    Run("no cycle: payment", "payment", {"CLAIMS": 9, "LOSSES": 2, "PATIENT": 1}, kind="cycles"),
+    Run("board", "board", {}), Run("board, large", "board", {"CHANGES": 4, "REWINDS": 2}, large=True), Run("no cycle: board", "board", {}, kind="cycles"),
+]
+ALL += [Run(f"payment: no {guard[3:].lower()}", "payment", PAYMENT | changed | {"NO": guard}, must_fail=True)
+        for guard, changed in [
+            ("NO_CLAIM", {}), ("NO_KEY", {}), ("NO_VOID_AGAIN", {}), ("NO_DATABASE_AGE", {}), ("NO_ASKED_MARK", {}),
+            ("NO_CANCEL_WAIT", {}), ("NO_VOID_FOR_EVER", {}), ("NO_UNKNOWN_KEY", {}), ("NO_SETTLER", {"PATIENT": 1})]]
+ALL += [Run(f"payment: reach {what[6:].lower()}", "payment", REFUND | {"REACH": what}, must_fail=True)
+        for what in ["REACH_VOID", "REACH_REFUND", "REACH_OVERTAKEN"]]
+ALL += [Run(f"board: no {guard[3:].lower()}", "board", {"NO": guard}, must_fail=True) for guard in [
+    "NO_VERSION", "NO_COPY_AGAIN", "NO_FULL_COPY", "NO_SAME_COMMIT", "NO_PUT_FIRST", "NO_OWN_ROW",
+    "NO_ONE_BY_ONE", "NO_READ_AFTER", "NO_COMPLETE_MARK"]]
+ALL += [Run(f"board: reach {what[6:].lower()}", "board", {"REACH": what}, must_fail=True)
+        for what in ["REACH_COPY", "REACH_OLDER"]]

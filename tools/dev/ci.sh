@@ -18,6 +18,7 @@ ci_stages=(
     "format      60  clang-format has nothing to change"
     "shell       60  shellcheck finds nothing"
     "gcc        600  gcc without a warning, unit tests"
+    "spin       200  the models of the protocol: every state, and every guard for a reason"
     "clang      300  clang without a warning"
     "negative   300  every checker finds what was planted for it"
     "tidy       600  clang-tidy finds nothing"
@@ -139,6 +140,7 @@ stage_licence() { tools/spdx.py; }
 stage_format() { check_format; }
 stage_shell() { check_shell; }
 stage_gcc() { build_dir build && unit_tests build --no-suite stores; }
+stage_spin() { test/spin/run.py check --count "$count_file"; }
 stage_clang() { build_dir build-clang; }
 stage_negative() { configure build && configure build-clang && test/negative/run.sh; }
 stage_tidy() { configure build-clang && check_tidy; }
