@@ -22,7 +22,7 @@ import time
 import runs
 
 HERE = pathlib.Path(__file__).resolve().parent
-LIMIT_S = {"check": 50, "sim": 1800}
+LIMIT_S = {"check": 120, "sim": 1800}
 # How a verifier is made: for safety, and for cycles (any one: no step is marked as progress).
 MADE = {"safety": (["-DSAFETY", "-DNOREDUCE"], []), "cycles": (["-DNP", "-DNOREDUCE"], ["-l"]),
         "fair": (["-DNOREDUCE"], ["-a", "-f"])}
@@ -69,7 +69,7 @@ def verify(pan, run, limit_s):
     start = time.monotonic()
     with tempfile.TemporaryDirectory(dir=pan.parent) as place:
         try:
-            done = subprocess.run([pan, "-m30000", "-n", "-w20", *MADE[run.kind][1], *run.arguments], cwd=place,
+            done = subprocess.run([pan, "-m30000", "-n", "-w22", *MADE[run.kind][1], *run.arguments], cwd=place,
                                   env=settings(run), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                   text=True, timeout=limit_s, check=False)
             text = done.stdout

@@ -18,7 +18,7 @@ ci_stages=(
     "format      60  clang-format has nothing to change"
     "shell       60  shellcheck finds nothing"
     "gcc        600  gcc without a warning, unit tests"
-    "spin       200  the models of the protocol: every state, and every guard for a reason"
+    "spin       400  the models of the protocol: every state, and every guard for a reason"
     "clang      300  clang without a warning"
     "negative   300  every checker finds what was planted for it"
     "tidy       600  clang-tidy finds nothing"
