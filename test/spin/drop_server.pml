@@ -17,6 +17,13 @@ inline finished(a) {
                         (!closing[me] || WITHOUT(NO_REPLY_CLOSING)) && \
                         (att[a].epoch == known[me] || WITHOUT(NO_REPLY_EPOCH)))
 
+inline tell(a, me) {
+    att[a].told = 1;
+    told_reserved[att[a].user] = att[a].place;
+    REACHED(REACH_RESERVED);
+    printf("S%d: answers RESERVED place %d to u%d\n", me, att[a].place, att[a].user)
+}
+
 /* The gate's answer has arrived: told now (`reserve`), or when it is stored. */
 inline reply_arrives(a, me) {
     att[a].state = HOLDING;
@@ -26,13 +33,11 @@ inline reply_arrives(a, me) {
     fi;
     att[a].version = 0;
     if
-    :: att[a].kind == RESERVE && MAY_TELL(a, me) ->
+    :: att[a].kind == RESERVE && MAY_TELL(a, me) && slow_tell -> att[a].state = TELLING
+    :: att[a].kind == RESERVE && MAY_TELL(a, me) && !slow_tell ->
         assert(att[a].epoch == sql_epoch);  /* 11: nothing told of an epoch that is over */
-        assert(ack[me] != sql_epoch);        /* 11: nor after the hand-in */
-        att[a].told = 1;
-        told_reserved[att[a].user] = att[a].place;
-        REACHED(REACH_RESERVED);
-        printf("S%d: answers RESERVED place %d to u%d\n", me, att[a].place, att[a].user)
+        assert(ack[me] != sql_epoch);       /* 11: nor after the hand-in */
+        tell(a, me)
     :: att[a].kind == RESERVE && !MAY_TELL(a, me) ->
         REACHED(REACH_STALE);
         printf("S%d: does not tell u%d of place %d, epoch %d\n", me, att[a].user, att[a].place, att[a].epoch)
@@ -119,6 +124,11 @@ end:
             REACHED(REACH_GOOD);
             att[a].state = DONE }
     :: d_step { att[a].state == REPLY && UP(a) -> reply_arrives(a, att[a].server) }
+    /*
+     * SIGSTOP between the look at the lease and the answer: told late, of a life that may be over. What
+     * saves it is that the entry was pending, and stored before that life ended.
+     */
+    :: d_step { att[a].state == TELLING && UP(a) -> att[a].state = HOLDING; tell(a, att[a].server) }
     :: d_step { att[a].state == REPLY && UP(a) && HICCUP -> /* lost: asked again, the same token */
             hiccups++; att[a].state = ASKING }
     :: d_step { att[a].state == REPLY && UP(a) && HICCUP -> /* lost for good: 503 */
@@ -190,7 +200,8 @@ inline learn(me, epoch, is_closing) {
     lease[me] = 1
 }
 
-#define HOLDS(a, me) (att[a].server == (me) && (att[a].state == HOLDING || att[a].state == STORING))
+#define HOLDS(a, me) (att[a].server == (me) && (att[a].state == HOLDING || att[a].state == STORING || \
+                                                   att[a].state == TELLING))
 #define HOLDS_ANY(me) (HOLDS(1, me) || HOLDS(2, me) || HOLDS(3, me) || HOLDS(4, me))
 
 proctype duties(byte me) {

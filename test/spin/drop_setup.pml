@@ -26,6 +26,7 @@ init {
             raises_max = setting("RAISES", 0);
             lowers_max = setting("LOWERS", 0);
             epoch_max = setting("EPOCHS", 3);
+            slow_tell = setting("SLOW_TELL", 0);
             eager_sweep = setting("EAGER_SWEEP", 0);
             patient = setting("PATIENT", 0);
             with_memory = setting("MEMORY", 0);

@@ -48,7 +48,7 @@ hidden byte no, reach;               /* the missing guard; what must be shown to
 hidden byte faults_max, hiccups_max; /* hiccup: a batch rolled back, a connection or a reply lost */
 hidden byte may_fail_over, may_restart, may_flush, may_tear, may_kill, may_pause, may_plant;
 hidden byte rebuilds_max, raises_max, lowers_max, epoch_max;
-hidden byte eager_sweep, patient, with_memory, check_rest;
+hidden byte slow_tell, eager_sweep, patient, with_memory, check_rest;
 hidden byte kind1, kind2, kind3, server1, quantity;
 
 /* ---- SQL: one coupon ---- */
@@ -115,6 +115,7 @@ rebuild_t rebuild[2];
 #define CONFIRM 5 /* stored, the gate does not know yet */
 #define RELEASE 6
 #define DONE 7
+#define TELLING 8 /* `slow_tell`: judged that it may be told, and stopped before it was */
 typedef attempt_t {
     byte state, kind, user, server, token, place, epoch, version;
     bit joined, told;

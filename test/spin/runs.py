@@ -35,6 +35,8 @@ SCENES = {
     # A server is killed, or paused or cut from SQL, while an administrator has the gate rebuilt.
     "kill": dict(ATTEMPT1=RESERVE, ATTEMPT2=ISSUE, FAULTS=1, KILL=1, REBUILDS=1, EPOCHS=2),
     "pause": dict(ATTEMPT1=RESERVE, ATTEMPT2=RESERVE, FAULTS=1, PAUSE=1, REBUILDS=1),
+    "pause before telling": dict(ATTEMPT1=RESERVE, ATTEMPT2=RESERVE, FAULTS=1, PAUSE=1, REBUILDS=1, SLOW_TELL=1,
+                                 EPOCHS=2),
     # Raising, lowering, sold out.
     "settings": dict(ATTEMPT1=RESERVE, ATTEMPT2=ISSUE, RAISES=1, LOWERS=1, EPOCHS=2),
     "lower": dict(ATTEMPT1=RESERVE, ATTEMPT2=ISSUE, LOWERS=1, HICCUPS=1, QUANTITY=2, EPOCHS=2),
@@ -73,7 +75,7 @@ GUARDS = [
     ("NO_REPLY_EPOCH", "fail-over", {}), ("NO_REPLY_CLOSING", "fail-over", {}),
     ("NO_LEASE", "pause", {}), ("NO_LEASE_BEFORE", "pause", {}), ("NO_BEAT_ORDER", "pause", {}),
     ("NO_HAND_IN", "fail-over", {}), ("NO_ACK_EPOCH", "fail-over", {"EPOCHS": 4}),
-    ("NO_BARRIER", "fail-over", {}), ("NO_DRAIN", "kill", {}), ("NO_CAS", "fail-over", {}),
+    ("NO_BARRIER", "fail-over", {}), ("NO_DRAIN", "kill", {}), ("NO_DRAIN", "pause before telling", {}), ("NO_CAS", "fail-over", {}),
     ("NO_SQL_LOCK", "fail-over", {}), ("NO_EPOCH_FENCE", "pause", {}), ("NO_UNIQUE", "conflict", {}),
     ("NO_READ_AFTER", "two faults, kill", {"HICCUPS": 1}), ("NO_BEGIN_EPOCH", "kill", {"EPOCHS": 3, "REBUILDS": 2, "ATTEMPT2": 0}),
     ("NO_OPEN_COUNT", "lost key while building", {}), ("NO_OPEN_REPLID", "fail-over while building", {}), ("NO_NEW_EPOCH", "fail-over while building", {}),
@@ -85,8 +87,8 @@ GUARDS = [
     ("NO_VERSION", "settings", {}), ("NO_LOWER_CLOSE", "lower", {}),
     ("NO_FOR_GOOD", "sold out", {}), ("NO_HOLDERS", "sold out", {}), ("NO_MEMORY_VERSION", "sold out, one server", {}),
 ]
-ALL += [Run(f"no {guard[3:].lower()}", settings=SCENES[scene] | changed | {"NO": guard}, must_fail=True)
-        for guard, scene, changed in GUARDS]
+ALL += [Run(f"no {guard[3:].lower()}" + (": " + scene if [g[0] for g in GUARDS].count(guard) > 1 else ""),
+            settings=SCENES[scene] | changed | {"NO": guard}, must_fail=True) for guard, scene, changed in GUARDS]
 
 # What must be able to happen, or the runs above would show nothing.
 REACHED = [
