@@ -12,6 +12,7 @@
 #define NO_ONE_BY_ONE 207    /* deleted: all rows up to the highest read */
 #define NO_READ_AFTER 208    /* the sum is read before the rows */
 #define NO_COMPLETE_MARK 209 /* a copy is complete from its first sum on */
+#define NO_COPIER_MARK 210   /* a copy is complete although the board was lost under it */
 #define WITHOUT(guard) (no == guard)
 #define REACH_COPY 201
 #define REACH_OLDER 202
@@ -25,7 +26,7 @@ bit owed[P];      /* NO_SAME_COMMIT: the row still to be written */
 byte changes;
 /* board */
 byte on_board[P], on_version[P], replid, saved[P], saved_version[P];
-bit complete;
+bit complete, marked; /* marked: by the copy under way, which clears the board first */
 /* relays: taken rows are locked by them */
 typedef relay_t { byte state, product, taken, sum, version; };
 relay_t relay[2];
@@ -137,7 +138,7 @@ proctype copier() {
 end:
     do
     :: d_step { copying == 0 && (!complete || (copied_replid != replid && !WITHOUT(NO_COPY_AGAIN))) ->
-            copied_replid = replid; copying = 1; copy_sum = sum[0]; copy_version = version[0];
+            copied_replid = replid; copying = 1; marked = 1; copy_sum = sum[0]; copy_version = version[0];
             if
             :: WITHOUT(NO_COMPLETE_MARK) -> complete = 1
             :: else -> skip
@@ -147,15 +148,16 @@ end:
     :: d_step { copying == 3 -> put(1, copy_sum, copy_version);
             copying = 0; copy_sum = 0; copy_version = 0;
             if
-            :: copied_replid == replid -> /* else it is another board: again */
+            :: copied_replid == replid && (marked || WITHOUT(NO_COPIER_MARK)) -> /* else another board: again */
                 complete = 1;
                 if
                 :: reach == REACH_COPY && rewinds > 0 -> reached = 1
                 :: else -> skip
                 fi
             :: else -> complete = 0
-            fi }
-    :: d_step { copying != 0 && WITHOUT(NO_COMPLETE_MARK) -> copying = 0 } /* killed */
+            fi;
+            marked = 0 }
+    :: d_step { copying != 0 && WITHOUT(NO_COMPLETE_MARK) -> copying = 0; marked = 0 } /* killed */
     od
 }
 
@@ -173,7 +175,7 @@ end:
             printf("FAULT: the board is rewound to %d, %d\n", saved[0], saved[1]) }
     :: d_step { rewinds < rewinds_max -> /* lost, the node is the same */
             rewinds++;
-            on_board[0] = 0; on_board[1] = 0; on_version[0] = 0; on_version[1] = 0; complete = 0;
+            on_board[0] = 0; on_board[1] = 0; on_version[0] = 0; on_version[1] = 0; complete = 0; marked = 0;
             printf("FAULT: the board is lost\n") }
     od
 }

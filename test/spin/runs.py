@@ -133,8 +133,8 @@ ALL += [Run(f"payment: no {guard[3:].lower()}", "payment", PAYMENT | changed | {
             ("NO_CANCEL_WAIT", {}), ("NO_VOID_FOR_EVER", {}), ("NO_UNKNOWN_KEY", {}), ("NO_SETTLER", {"PATIENT": 1})]]
 ALL += [Run(f"payment: reach {what[6:].lower()}", "payment", REFUND | {"REACH": what}, must_fail=True)
         for what in ["REACH_VOID", "REACH_REFUND", "REACH_OVERTAKEN"]]
-ALL += [Run(f"board: no {guard[3:].lower()}", "board", {"NO": guard}, must_fail=True) for guard in [
+ALL += [Run(f"board: no {guard[3:].lower()}", "board", {"NO": guard, "REWINDS": 2}, must_fail=True) for guard in [
     "NO_VERSION", "NO_COPY_AGAIN", "NO_FULL_COPY", "NO_SAME_COMMIT", "NO_PUT_FIRST", "NO_OWN_ROW",
-    "NO_ONE_BY_ONE", "NO_READ_AFTER", "NO_COMPLETE_MARK"]]
+    "NO_ONE_BY_ONE", "NO_READ_AFTER", "NO_COMPLETE_MARK", "NO_COPIER_MARK"]]
 ALL += [Run(f"board: reach {what[6:].lower()}", "board", {"REACH": what}, must_fail=True)
         for what in ["REACH_COPY", "REACH_OLDER"]]
