@@ -124,6 +124,17 @@ static bool apply(struct redis_cluster *cluster, const redisReply *reply,
     return true;
 }
 
+/* While one is away, its slots may go to another any moment. */
+static bool all_ready(const struct redis_cluster *cluster)
+{
+    const struct redis_node *node;
+
+    LIST_FOREACH (node, &cluster->redis->nodes, struct redis_node, node)
+        if (!node->unused && node->state != REDIS_NODE_READY)
+            return false;
+    return true;
+}
+
 static void on_fetched(struct redis_call *call, const redisReply *reply)
 {
     struct redis_cluster *cluster = CONTAINER_OF(call, struct redis_cluster, fetch);
@@ -137,8 +148,10 @@ static void on_fetched(struct redis_call *call, const redisReply *reply)
         return;
     }
     cluster->mapped = true;
-    cluster->wanted = false;
     mark_used(cluster);
+    cluster->wanted = !all_ready(cluster);
+    if (cluster->wanted)
+        want_again(cluster);
     redis_call_wake(cluster->redis, NULL);
 }
 

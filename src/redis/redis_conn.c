@@ -393,7 +393,7 @@ struct redis_conn *redis_conn_new(struct loop *loop, const struct loop_addr *add
     conn->flush.run = on_flush;
     conn->timer.run = on_timer;
     conn->greet_until_ms = loop_now_ms(loop) + options->connect_timeout_ms;
-    conn->reader = redisReaderCreate();
+    conn->reader = redis_reader_new();
     if (conn->reader && loop_connect(loop, &conn->stream, addr) == ERR_OK) {
         start_timer(conn, conn->greet_until_ms);
         return conn;

@@ -84,7 +84,7 @@ static struct asked ask(const char *text)
     return ask_for(text, CALL_MS);
 }
 
-static void ask_ok(const char *text)
+__attribute__((unused)) static void ask_ok(const char *text)
 {
     struct asked asked = ask(text);
 
@@ -106,7 +106,7 @@ static void begin_with(uint32_t silence_ms)
     assert_non_null(redis);
 }
 
-static void begin(void)
+__attribute__((unused)) static void begin(void)
 {
     begin_with(CALL_MS);
 }
@@ -125,7 +125,7 @@ static void on_settled(struct loop_timer *timer)
 }
 
 /* The loop turns for a while: what is under way happens. */
-static void settle(uint64_t ms)
+__attribute__((unused)) static void settle(uint64_t ms)
 {
     struct loop_timer timer = { .run = on_settled };
 

@@ -109,6 +109,8 @@ void redis_node_start(struct redis_node *node, struct redis_call *call);
 /* What the topology found: where it is, or why that is not known. */
 void redis_node_located(struct redis_node *node, const struct redis_place *place);
 void redis_node_lost(struct redis_node *node, const char *why);
+/* While it connects: it is elsewhere. */
+void redis_node_turn_to(struct redis_node *node, const struct redis_place *place);
 /* Drops the connection, to find the primary again. */
 void redis_node_drop(struct redis_node *node, const char *why);
 /* Answered, or failed: for the breaker and the metrics. */

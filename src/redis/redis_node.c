@@ -300,6 +300,15 @@ static void on_lost(void *owner, const char *why)
         fail_attempt(node, why);
 }
 
+void redis_node_turn_to(struct redis_node *node, const struct redis_place *place)
+{
+    if (node->state != REDIS_NODE_CONNECTING)
+        return;
+    redis_conn_close(TAKE(node->conn));
+    node->state = REDIS_NODE_LOCATING;
+    redis_node_located(node, place);
+}
+
 void redis_node_drop(struct redis_node *node, const char *why)
 {
     if (node->state != REDIS_NODE_READY)

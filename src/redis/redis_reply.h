@@ -3,6 +3,9 @@
 #pragma once
 #include "redis/redis.h"
 
+/* A parser that does not believe any number of elements. NULL without memory. */
+redisReader *redis_reader_new(void);
+
 enum redis_error {
     REDIS_ERROR_NONE,  /* not an error */
     REDIS_ERROR_OTHER, /* the command's own: goes to the caller */

@@ -5,16 +5,22 @@
  *
  * After a fail-over the one that led it knows first; the others may name the old primary for two
  * more seconds. So what was tried in vain last time is not tried again while another one is named;
- * ROLE, which every connection is greeted with, tells who is right. While connected, a look every
- * second: if most of them name another one, the connection is dropped, for the old primary may not
- * know yet.
+ * ROLE, which every connection is greeted with, tells who is right. While a connection is being
+ * made, to a primary that may hang, they are asked again and again. While there is one, every
+ * second: if most of them name another primary it is dropped, for the old one may not know yet.
  */
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "redis/redis_internal.h"
 
-enum { ROUND_MS = 200, LOOK_EVERY_MS = 1000, CONNECT_MS = 150, SILENCE_MS = 150 };
+enum {
+    ROUND_MS = 200,
+    LOOK_EVERY_MS = 1000,
+    LOOK_AWAY_MS = 100,
+    CONNECT_MS = 150,
+    SILENCE_MS = 150
+};
 
 struct sentinel {
     struct redis_sentinels *all;
@@ -72,13 +78,21 @@ static const struct redis_place *choose(const struct redis_sentinels *all,
     return best;
 }
 
+/* A connection is left when most name another primary; an attempt, when anybody does. */
 static void end_looking(struct redis_sentinels *all)
 {
-    const struct redis_place *place = choose(all, NULL);
+    struct redis_node *node = all->node;
+    bool trying = node->state == REDIS_NODE_CONNECTING;
+    const struct redis_place *place = choose(all, trying ? &node->place : NULL);
 
-    if (place && all->node->state == REDIS_NODE_READY && !same_place(place, &all->node->place) &&
-        votes_for(all, place) * 2 > all->count)
-        redis_node_drop(all->node, "sentinels name another primary");
+    if (!place || same_place(place, &node->place))
+        return;
+    if (trying) {
+        all->last = *place;
+        redis_node_turn_to(node, &all->last);
+    } else if (node->state == REDIS_NODE_READY && votes_for(all, place) * 2 > all->count) {
+        redis_node_drop(node, "sentinels name another primary");
+    }
 }
 
 static void end_locating(struct redis_sentinels *all)
@@ -215,6 +229,15 @@ static void begin_connection(struct sentinel *one)
 
 /* ---- rounds ---- */
 
+static void look_later(struct redis_sentinels *all)
+{
+    bool is_ready = all->node->state == REDIS_NODE_READY;
+
+    err_ignore(
+        loop_timer_start(all->redis->loop, &all->look, is_ready ? LOOK_EVERY_MS : LOOK_AWAY_MS),
+        "locating looks, too");
+}
+
 static void begin_round(struct redis_sentinels *all)
 {
     if (all->in_round)
@@ -222,8 +245,7 @@ static void begin_round(struct redis_sentinels *all)
     all->in_round = true;
     /* Without memory the round ends when all have answered. */
     err_ignore(loop_timer_start(all->redis->loop, &all->round, ROUND_MS), "see above");
-    err_ignore(loop_timer_start(all->redis->loop, &all->look, LOOK_EVERY_MS),
-               "locating looks, too");
+    look_later(all);
     for (size_t i = 0; i < all->count; i++) {
         struct sentinel *one = &all->one[i];
         one->told = false;
@@ -250,8 +272,7 @@ static void on_look(struct loop_timer *timer)
 
     begin_round(all);
     if (!all->look.impl)
-        err_ignore(loop_timer_start(all->redis->loop, &all->look, LOOK_EVERY_MS),
-                   "locating looks, too");
+        look_later(all);
 }
 
 struct redis_sentinels *redis_sentinels_new(struct redis *redis)
