@@ -168,10 +168,11 @@ enum err redis_target_parse(struct redis_target *target, const char *url, char w
 
     *target = (struct redis_target){ .topology = REDIS_SINGLE };
     if (str_has_prefix(rest, STR("rediss://")))
-        return refuse(why, "rediss:// needs a TLS tunnel: the hiredis that this program is built "
-                           "with cannot do TLS. Run stunnel as a client on loopback (ops/stunnel) "
-                           "and give redis://127.0.0.1:PORT; see \"TLS to Redis\" in "
-                           "docs/operations.md.");
+        return refuse(why,
+                      "rediss:// needs a tunnel, as the hiredis that this program is built with "
+                      "cannot do TLS: run stunnel as a client on loopback and give "
+                      "redis://127.0.0.1:PORT. `ops/local.sh tls` shows how; see \"TLS and "
+                      "passwords\" in docs/operations.md.");
     if (!take_scheme(target, &rest))
         return refuse(why, "a Redis URL begins with redis://, redis+sentinel:// or "
                            "redis+cluster://.");
