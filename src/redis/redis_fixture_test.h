@@ -15,6 +15,8 @@
 #include "base/mem.h"
 #include "redis/redis_internal.h"
 
+#define MAYBE_UNUSED __attribute__((unused))
+
 enum { CALL_MS = 3000, WORDS_MAX = 8 };
 
 static struct redis_target target;
@@ -84,7 +86,7 @@ static struct asked ask(const char *text)
     return ask_for(text, CALL_MS);
 }
 
-__attribute__((unused)) static void ask_ok(const char *text)
+MAYBE_UNUSED static void ask_ok(const char *text)
 {
     struct asked asked = ask(text);
 
@@ -106,7 +108,7 @@ static void begin_with(uint32_t silence_ms)
     assert_non_null(redis);
 }
 
-__attribute__((unused)) static void begin(void)
+MAYBE_UNUSED static void begin(void)
 {
     begin_with(CALL_MS);
 }
@@ -125,7 +127,7 @@ static void on_settled(struct loop_timer *timer)
 }
 
 /* The loop turns for a while: what is under way happens. */
-__attribute__((unused)) static void settle(uint64_t ms)
+MAYBE_UNUSED static void settle(uint64_t ms)
 {
     struct loop_timer timer = { .run = on_settled };
 
@@ -133,7 +135,7 @@ __attribute__((unused)) static void settle(uint64_t ms)
     loop_run(loop);
 }
 
-static int use_store(const char *variable)
+MAYBE_UNUSED static int use_store(const char *variable)
 {
     char why[REDIS_WHY_BYTES];
     const char *url = getenv(variable);
