@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "redis/redis_internal.h"
 
-enum { CONNECT_TIMEOUT_MS = 500, SILENCE_MS = 150, SLOW_MS = 50 };
+enum { CONNECT_TIMEOUT_MS = 1000, SILENCE_MS = 500, SLOW_MS = 50 };
 
 uint64_t redis_random(struct redis *redis, uint64_t below)
 {

@@ -59,9 +59,9 @@ enum err redis_target_parse(struct redis_target *target, const char *url,
 struct redis_options {
     const struct redis_target *target; /* borrowed as long as there is a client of it */
     const char *name;                  /* CLIENT SETNAME; borrowed; NULL: "doorbuster" */
-    uint32_t connect_timeout_ms;       /* with greeting; 0: 500 */
+    uint32_t connect_timeout_ms;       /* with greeting; 0: 1,000 */
     /* Nothing heard for so long while calls wait: the connection is dropped, so no blocking
-     * commands; 0: 150 */
+     * commands; 0: 500 */
     uint32_t silence_ms;
     uint32_t slow_ms;                     /* of the breaker; 0: 50 */
     struct metrics_slot *metrics;         /* of the loop's thread; or NULL */

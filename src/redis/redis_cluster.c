@@ -47,7 +47,7 @@ static struct redis_node *find_or_add(struct redis_cluster *cluster,
 {
     struct redis_place whole = *place;
 
-    if (!whole.host[0])
+    if (!whole.host[0] && from)
         memcpy(whole.host, from->place.host, sizeof whole.host);
     struct redis_node *node = find(cluster, &whole);
     if (node)

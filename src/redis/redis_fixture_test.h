@@ -2,11 +2,14 @@
 /* One client on the real loop, and calls that a test waits for. Include it once a test. */
 #pragma once
 #include <setjmp.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -133,6 +136,18 @@ MAYBE_UNUSED static void settle(uint64_t ms)
 
     assert_int_equal(loop_timer_start(loop, &timer, ms), ERR_OK);
     loop_run(loop);
+}
+
+/* A program, until it ends well. */
+MAYBE_UNUSED static void run_program(const char *const *words)
+{
+    pid_t child;
+    int status;
+
+    assert_int_equal(
+        posix_spawnp(&child, words[0], NULL, NULL, (char *const *)(uintptr_t)words, environ), 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
 }
 
 MAYBE_UNUSED static int use_store(const char *variable)

@@ -6,7 +6,7 @@
 /* Redis 7 appends " script: NAME, on @user_function:LINE." to what a script or Function raised. */
 static bool is_raised_inside(struct str text)
 {
-    return memmem(text.ptr, text.len, " script: ", 9) != NULL &&
+    return text.len > 0 && memmem(text.ptr, text.len, " script: ", 9) != NULL &&
            memmem(text.ptr, text.len, ", on @", 6) != NULL;
 }
 

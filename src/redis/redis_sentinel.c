@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Sentinels: who is the primary? All of them are asked at once, each over a connection that is
- * kept; a round ends when all have said what they know or are away, or after a moment.
+ * kept; a round ends when enough of them, or all that are there, have said what they know, or after
+ * a moment.
  *
  * After a fail-over the one that led it knows first; the others may name the old primary for two
  * more seconds. So what was tried in vain last time is not tried again while another one is named;
@@ -15,7 +16,7 @@
 #include "redis/redis_internal.h"
 
 enum {
-    ROUND_MS = 200,
+    ROUND_MS = 500,
     LOOK_EVERY_MS = 1000,
     LOOK_AWAY_MS = 100,
     CONNECT_MS = 150,
@@ -118,10 +119,29 @@ static void end_round(struct redis_sentinels *all)
         end_looking(all);
 }
 
+/* Enough has been said: most name one, or somebody another than that which failed. */
+static bool has_enough(const struct redis_sentinels *all)
+{
+    bool failed = all->locating && all->node->failures > 0;
+
+    for (size_t i = 0; i < all->count; i++) {
+        const struct redis_place *place = &all->one[i].answer;
+        if (!all->one[i].told)
+            continue;
+        if (votes_for(all, place) * 2 > all->count || (failed && !same_place(place, &all->last)))
+            return true;
+    }
+    return false;
+}
+
 static void end_if_complete(struct redis_sentinels *all)
 {
     if (!all->in_round)
         return;
+    if (has_enough(all)) {
+        end_round(all);
+        return;
+    }
     for (size_t i = 0; i < all->count; i++) {
         const struct sentinel *one = &all->one[i];
         bool on_its_way = !one->ready && (one->conn || one->resolve);
@@ -249,6 +269,8 @@ static void begin_round(struct redis_sentinels *all)
     for (size_t i = 0; i < all->count; i++) {
         struct sentinel *one = &all->one[i];
         one->told = false;
+        if (one->asked) /* in the last round: it may answer yet */
+            continue;
         if (one->ready)
             ask(one);
         else if (!one->conn && !one->resolve)

@@ -46,7 +46,7 @@ static bool decode(struct str text, char *to, size_t room)
 /* What stands before the first `stop`; all where there is none. `*rest` is what follows it. */
 static struct str cut(struct str text, char stop, struct str *rest)
 {
-    const char *at = text.len ? memchr(text.ptr, stop, text.len) : NULL;
+    const char *at = text.ptr ? memchr(text.ptr, stop, text.len) : NULL;
 
     if (!at) {
         *rest = STR_NONE;
@@ -62,7 +62,7 @@ static bool take_user(struct redis_target *target, struct str *authority)
 {
     size_t n = authority->len;
 
-    while (n > 0 && authority->ptr[n - 1] != '@')
+    while (authority->ptr && n > 0 && authority->ptr[n - 1] != '@')
         n--;
     if (n == 0)
         return true;
