@@ -25,7 +25,7 @@ static bool decode(struct str text, char *to, size_t room)
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < text.len; i++) {
+    for (size_t i = 0; text.ptr && i < text.len; i++) {
         char c = text.ptr[i];
         if (c == '%') {
             int high = i + 2 < text.len ? hex(text.ptr[i + 1]) : -1;
