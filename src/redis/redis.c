@@ -307,7 +307,6 @@ struct redis *redis_free(struct redis *redis)
 {
     if (!redis)
         return NULL;
-    ASSERT(redis->stats.in_flight == 0 && list_empty(&redis->waiting));
     loop_timer_stop(&redis->wake);
     redis->sentinels = redis_sentinels_free(redis->sentinels);
     while (!list_empty(&redis->nodes))

@@ -80,7 +80,9 @@ struct redis;
 struct redis *redis_new(struct loop *loop, const struct redis_options *options) MUST_CHECK;
 /* `idle` is posted once no call is under way, at the latest when their deadlines have passed. */
 void redis_when_idle(struct redis *redis, struct loop_task *idle);
-/* No call is under way. Before loop_free(), which closes what is left. */
+/* Before loop_free(), which closes what is left. Calls that are under way are forgotten: `done` is
+ * not called any more, and they are not looked at; so if there are any, the loop must not run
+ * again. */
 struct redis *redis_free(struct redis *redis);
 
 struct redis_node;

@@ -37,7 +37,7 @@ struct redis_conn {
     enum conn_state state;
     struct loop_stream stream;
     struct loop_task flush; /* posted while `flushing` */
-    bool flushing, closed;
+    bool flushing;
     struct loop_timer timer;
     uint64_t timer_at_ms; /* 0: not running */
     uint64_t greet_until_ms;
@@ -51,10 +51,8 @@ struct redis_conn {
     uint64_t size, head, tail; /* [head, tail) are awaited; index modulo size, a power of 2 */
 };
 
-static void free_if_done(struct redis_conn *conn)
+static void free_conn(struct redis_conn *conn)
 {
-    if (!conn->closed || conn->flushing)
-        return;
     if (conn->reader)
         redisReaderFree(conn->reader);
     buf_fini(&conn->out);
@@ -64,10 +62,7 @@ static void free_if_done(struct redis_conn *conn)
 
 static void on_closed(struct loop_stream *stream)
 {
-    struct redis_conn *conn = CONTAINER_OF(stream, struct redis_conn, stream);
-
-    conn->closed = true;
-    free_if_done(conn);
+    free_conn(CONTAINER_OF(stream, struct redis_conn, stream));
 }
 
 /* ---- its end ---- */
@@ -89,8 +84,17 @@ void redis_conn_close(struct redis_conn *conn)
     ASSERT(conn->state != CONN_CLOSING);
     conn->state = CONN_CLOSING;
     loop_timer_stop(&conn->timer);
+    if (conn->flushing) /* waits in the loop, which may not run again */
+        list_remove(&conn->flush.node);
+    conn->flushing = false;
     loop_stream_close(&conn->stream);
     fail_calls(conn);
+}
+
+void redis_conn_abandon(struct redis_conn *conn)
+{
+    conn->head = conn->tail;
+    redis_conn_close(conn);
 }
 
 static void lose(struct redis_conn *conn, const char *why)
@@ -290,10 +294,7 @@ static void on_flush(struct loop_task *task)
     struct redis_conn *conn = CONTAINER_OF(task, struct redis_conn, flush);
 
     conn->flushing = false;
-    if (conn->state == CONN_CLOSING)
-        free_if_done(conn);
-    else
-        write_out(conn);
+    write_out(conn);
 }
 
 static void flush_later(struct redis_conn *conn)
@@ -398,7 +399,6 @@ struct redis_conn *redis_conn_new(struct loop *loop, const struct loop_addr *add
         start_timer(conn, conn->greet_until_ms);
         return conn;
     }
-    conn->closed = true;
-    free_if_done(conn);
+    free_conn(conn);
     return NULL;
 }

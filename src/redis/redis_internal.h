@@ -35,6 +35,8 @@ struct redis_conn *redis_conn_new(struct loop *loop, const struct loop_addr *add
                                   const struct redis_conn_options *options);
 /* Fails what is under way; `lost` is not called any more. */
 void redis_conn_close(struct redis_conn *conn);
+/* The same, but what is under way is forgotten. */
+void redis_conn_abandon(struct redis_conn *conn);
 /* Ready. `replied` or `failed` follows, unless the answer is ERR_NOMEM. */
 enum err redis_conn_send(struct redis_conn *conn, struct redis_call *call) MUST_CHECK;
 

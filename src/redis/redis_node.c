@@ -486,7 +486,7 @@ struct redis_node *redis_node_free(struct redis_node *node)
     loop_timer_stop(&node->probe);
     redis_resolve_cancel(TAKE(node->resolve));
     if (node->conn)
-        redis_conn_close(TAKE(node->conn));
+        redis_conn_abandon(TAKE(node->conn));
     pthread_mutex_lock(&redis->lock);
     list_remove(&node->node);
     pthread_mutex_unlock(&redis->lock);

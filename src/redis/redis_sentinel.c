@@ -322,7 +322,7 @@ struct redis_sentinels *redis_sentinels_free(struct redis_sentinels *all)
     for (size_t i = 0; i < all->count; i++) {
         redis_resolve_cancel(TAKE(all->one[i].resolve));
         if (all->one[i].conn)
-            redis_conn_close(TAKE(all->one[i].conn));
+            redis_conn_abandon(TAKE(all->one[i].conn));
     }
     return mem_free(all);
 }

@@ -203,6 +203,29 @@ static void test_idle(void **state)
     end();
 }
 
+/* A server that stops does not wait for what nobody waits for. */
+static void test_forgotten(void **state)
+{
+    static struct asked sent, unsent, waits;
+    struct redis_target there = target;
+
+    (void)state;
+    begin();
+    ask_ok("SET a 1");
+    start(&sent, "BLPOP none 1", loop_now_ms(loop) + CALL_MS);
+    settle(20);
+    start(&unsent, "INCR a", loop_now_ms(loop) + CALL_MS);
+    end();
+    assert_int_equal(sent.done + unsent.done, 0);
+    snprintf(target.place[0].host, sizeof target.place[0].host, "%s", "192.0.2.1");
+    begin();
+    start(&waits, "INCR a", loop_now_ms(loop) + CALL_MS);
+    settle(20);
+    end();
+    assert_true(waits.done == 0 || waits.call.err == ERR_UNAVAILABLE);
+    target = there;
+}
+
 static int fresh(void **state)
 {
     (void)state;
@@ -221,6 +244,7 @@ int main(void)
         cmocka_unit_test_setup(test_wrong_password, fresh),
         cmocka_unit_test_setup(test_read_only, fresh),
         cmocka_unit_test_setup(test_shed, fresh),
+        cmocka_unit_test_setup(test_forgotten, fresh),
         cmocka_unit_test_setup(test_idle, fresh),
     };
 
