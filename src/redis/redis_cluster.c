@@ -257,6 +257,9 @@ bool redis_cluster_redirect(struct redis_cluster *cluster, struct redis_call *ca
     if (!node)
         return false;
     call->redirects++;
+    pthread_mutex_lock(&cluster->redis->lock);
+    cluster->redis->stats.redirects++;
+    pthread_mutex_unlock(&cluster->redis->lock);
     call->asking = error == REDIS_ERROR_ASK;
     if (error == REDIS_ERROR_MOVED) {
         cluster->slot[slot] = node;

@@ -183,3 +183,5 @@ void redis_cluster_node_changed(struct redis_cluster *cluster, struct redis_node
 enum err redis_sync_call_at(struct redis_sync *sync, const struct redis_command *command,
                             struct redis_node *at, redisReply **ret_reply) MUST_CHECK;
 size_t redis_sync_primaries(struct redis_sync *sync, struct redis_node **nodes, size_t max);
+/* Of a cluster: whose `key` is. */
+struct redis_node *redis_sync_node_of(struct redis_sync *sync, struct str key);

@@ -117,6 +117,11 @@ size_t redis_sync_primaries(struct redis_sync *sync, struct redis_node **nodes, 
     return redis_primaries(sync->redis, nodes, max);
 }
 
+struct redis_node *redis_sync_node_of(struct redis_sync *sync, struct str key)
+{
+    return redis_cluster_pick(sync->redis->cluster, key);
+}
+
 enum err redis_sync_everywhere(struct redis_sync *sync, const struct redis_command *command,
                                char ret_why[REDIS_WHY_BYTES])
 {

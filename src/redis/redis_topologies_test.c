@@ -222,6 +222,80 @@ static void test_safety(void **state)
     assert_int_equal(mem_live_count(), blocks);
 }
 
+/* ---- a slot on its way from one node to another ---- */
+
+static void tell_node(struct redis_sync *sync, struct redis_node *node, const char *text,
+                      char ret_text[64])
+{
+    const char *words[WORDS_MAX];
+    size_t bytes[WORDS_MAX];
+    struct redis_command command = { .argv = words, .argv_bytes = bytes };
+    redisReply *reply = NULL;
+
+    for (const char *at = text; *at; command.argc++) {
+        bytes[command.argc] = strcspn(at, " ");
+        words[command.argc] = at;
+        at += bytes[command.argc] + (at[bytes[command.argc]] == ' ');
+    }
+    assert_int_equal(redis_sync_call_at(sync, &command, node, &reply), ERR_OK);
+    if (reply->type == REDIS_REPLY_ERROR)
+        fail_msg("%s: %s", text, reply->str);
+    snprintf(ret_text, 64, "%s", reply->str ? reply->str : "");
+    freeReplyObject(reply);
+}
+
+static struct redis_sync *by_hand;
+static struct redis_node *from, *to;
+static char from_id[64], to_id[64];
+
+/* `format` takes the slot and a node's id. */
+static void set_slot(struct redis_node *at, const char *what, const char *id)
+{
+    char command[256], answer[64];
+
+    snprintf(command, sizeof command, "CLUSTER SETSLOT %u %s %s",
+             (unsigned)redis_slot_of(STR("{way}")), what, id);
+    tell_node(by_hand, at, command, answer);
+}
+
+static void test_migration(void **state)
+{
+    struct redis_node *nodes[8];
+    char command[256], answer[64];
+
+    (void)state;
+    options = (struct redis_options){ .target = &target };
+    assert_int_equal(redis_sync_open(&options, CALL_MS, &by_hand), ERR_OK);
+    assert_true(redis_sync_primaries(by_hand, nodes, ARRAY_COUNT(nodes)) >= 2);
+    from = redis_sync_node_of(by_hand, STR("{way}"));
+    to = nodes[0] == from ? nodes[1] : nodes[0];
+    tell_node(by_hand, from, "CLUSTER MYID", from_id);
+    tell_node(by_hand, to, "CLUSTER MYID", to_id);
+    begin();
+    ask_ok("SET {way}old 1");
+    set_slot(to, "IMPORTING", from_id);
+    set_slot(from, "MIGRATING", to_id);
+    ask_ok("SET {way}new 2"); /* ASK */
+    assert_string_equal(ask("GET {way}new").text, "2");
+    assert_string_equal(ask("GET {way}old").text, "1");
+    assert_int_equal(redis_stats(redis).redirects, 2);
+    /* One key here, one there: TRYAGAIN, which lasts. */
+    assert_int_equal(ask("MGET {way}old {way}new").call.err, ERR_UNAVAILABLE);
+    assert_true(redis_stats(redis).retries > 0);
+    snprintf(command, sizeof command, "MIGRATE 127.0.0.1 %u {way}old 0 2000",
+             (unsigned)to->place.port);
+    tell_node(by_hand, from, command, answer);
+    set_slot(to, "NODE", to_id);
+    set_slot(from, "NODE", to_id);
+    ask_ok("MGET {way}old {way}new"); /* MOVED, once */
+    uint64_t redirects = redis_stats(redis).redirects;
+    settle(300);
+    ask_ok("MGET {way}old {way}new");
+    assert_int_equal(redis_stats(redis).redirects, redirects);
+    by_hand = redis_sync_close(by_hand);
+    end();
+}
+
 static void test_sync_of_nobody(void **state)
 {
     struct redis_sync *sync = NULL;
@@ -270,11 +344,13 @@ int main(void)
         cmocka_unit_test_setup(test_sync_of_nobody, fresh),
         cmocka_unit_test_setup(test_nobody_there, fresh),
     };
+    const struct CMUnitTest of_cluster[] = { cmocka_unit_test_setup(test_migration, fresh) };
     int failed = 0;
 
     for (size_t i = 0; i < ARRAY_COUNT(stores); i++) {
         variable = stores[i].variable;
         failed += cmocka_run_group_tests_name(stores[i].group, tests, NULL, NULL);
     }
+    failed += cmocka_run_group_tests_name("redis/cluster", of_cluster, NULL, NULL);
     return failed;
 }
