@@ -8,7 +8,7 @@
 #include "redis/redis_fixture_test.h"
 
 enum {
-    EVERY_MS = 2,
+    EVERY_MS = 1,
     CALLS_MAX = 20000,
     WARM_UP_MS = 300,
     AFTER_MS = 500,      /* of good answers */
@@ -26,7 +26,7 @@ struct sent {
 
 static struct sent sent[CALLS_MAX];
 static size_t sent_count, open_count;
-static uint64_t good_from_ms, bad_until_ms, failed_at_ms;
+static uint64_t good_from_ms, bad_until_ms, failed_at_ms, noticed_at_ms;
 static bool stopping;
 static unsigned run;
 static const char *set_key; /* whose primary fails */
@@ -39,6 +39,8 @@ static void on_sent_done(struct redis_call *call)
 
     one->done++;
     open_count--;
+    if (failed_at_ms && !noticed_at_ms && call->err == ERR_UNAVAILABLE)
+        noticed_at_ms = now; /* from here on calls fail at once */
     if (call->err == ERR_OK && call->reply->type == REDIS_REPLY_INTEGER) {
         if (!good_from_ms)
             good_from_ms = now;
@@ -172,7 +174,7 @@ static void fail_over(const char *what, int signal_number)
 
     run++;
     sent_count = open_count = 0;
-    failed_at_ms = bad_until_ms = 0;
+    failed_at_ms = bad_until_ms = noticed_at_ms = 0;
     begin_with(DEADLINE_MS);
     find_primary();
     send_on();
@@ -184,8 +186,11 @@ static void fail_over(const char *what, int signal_number)
     uint64_t away_ms = bad_until_ms - failed_at_ms;
     settle(500);
     check_told(&unavailable, &uncertain);
-    print_message("%s: away for %lu ms, %zu calls, %zu not executed, %zu unknown\n", what,
-                  (unsigned long)away_ms, sent_count, unavailable, uncertain);
+    print_message("%s: noticed after %lu ms, away for %lu ms, %zu calls, %zu not executed, "
+                  "%zu unknown\n",
+                  what, (unsigned long)(noticed_at_ms - failed_at_ms), (unsigned long)away_ms,
+                  sent_count, unavailable, uncertain);
+    assert_in_range(noticed_at_ms - failed_at_ms, 0, 1000); /* 200, where nobody else is busy */
     if (signal_number == SIGSTOP) {
         kill(pid, SIGCONT);
         wait_for_replica();
