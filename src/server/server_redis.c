@@ -49,6 +49,7 @@ struct redis_options server_redis_options(const struct config *config,
         .target = target,
         .connect_timeout_ms = (uint32_t)config->redis_connect_timeout_ms,
         .silence_ms = (uint32_t)config->redis_call_timeout_ms,
+        .slow_ms = (uint32_t)config->redis_slow_ms,
         .metrics_breaker = METRICS_BREAKER_REDIS,
         .seed = clock_mono_ns(),
     };
