@@ -307,10 +307,149 @@ static void test_new_users_on_both(void **state)
     end();
 }
 
+/* ---- the same thing asked of both ---- */
+
+enum { TWICE = 30 };
+
+static void run_pairs(void (*ask_one)(size_t i, int64_t number))
+{
+    for (size_t i = 0; i < (size_t)SERVERS * TWICE; i++) {
+        ask_one(i, 1 + (int64_t)(i / SERVERS));
+        commands[i].done = done;
+        list_init(&commands[i].node);
+        assert_true(ledger_room_take(clients[i % SERVERS]));
+        ledger_submit(clients[i % SERVERS], &commands[i]);
+    }
+    waited_for = (size_t)SERVERS * TWICE;
+    loop_run(loop);
+    for (size_t i = 0; i < (size_t)SERVERS * TWICE; i++) {
+        assert_ok(commands[i].err);
+        ledger_command_fini(&commands[i]);
+    }
+}
+
+/* Of each pair exactly one was done, and the other one found it so. */
+static enum ledger_order_outcome outcome_of(const struct ledger_command *command)
+{
+    switch (command->op) {
+    case LEDGER_ORDER_PAY:
+        return command->order_pay.result.outcome;
+    case LEDGER_ORDER_CANCEL:
+        return command->order_cancel.result.outcome;
+    default:
+        return command->attempt_settle.result.outcome;
+    }
+}
+
+static void expect_one(enum ledger_order_outcome one, enum ledger_order_outcome other)
+{
+    for (size_t i = 0; i < (size_t)SERVERS * TWICE; i += SERVERS) {
+        enum ledger_order_outcome a = outcome_of(&commands[i]), b = outcome_of(&commands[i + 1]);
+        assert_true((a == one && b == other) || (a == other && b == one));
+    }
+}
+
+static void ask_new_order(size_t i, int64_t number)
+{
+    lines[i][0] = (struct order_line){ .product_id = 1 + number % PRODUCTS, .quantity = 2 };
+    commands[i] = (struct ledger_command){
+        .op = LEDGER_ORDER_CREATE,
+        .order_create = { .user_id = 1 + number % USERS, .lines = lines[i], .line_count = 1 }
+    };
+}
+
+/* One of the two orders that each pair made. */
+static int64_t order_of(int64_t number)
+{
+    return 2 * number - 1;
+}
+
+static int64_t owner_of(int64_t order_id)
+{
+    char sql[80];
+
+    snprintf(sql, sizeof sql, "SELECT user_id FROM orders WHERE order_id = %lld",
+             (long long)order_id);
+    return store_ask(sql);
+}
+
+static int64_t owners[2 * TWICE + 1];
+
+static void ask_pay(size_t i, int64_t number)
+{
+    int64_t order_id = order_of(number);
+
+    commands[i] = (struct ledger_command){
+        .op = LEDGER_ORDER_PAY,
+        .order_pay = { .user_id = owners[order_id], .order_id = order_id }
+    };
+}
+
+static void ask_cancel(size_t i, int64_t number)
+{
+    int64_t order_id = order_of(number);
+
+    commands[i] = (struct ledger_command){
+        .op = LEDGER_ORDER_CANCEL,
+        .order_cancel = { .user_id = owners[order_id], .order_id = order_id }
+    };
+}
+
+static void ask_pay_by_gateway(size_t i, int64_t number)
+{
+    int64_t order_id = order_of(number) + 1;
+
+    commands[i] = (struct ledger_command){
+        .op = LEDGER_ORDER_PAY,
+        .order_pay = { .user_id = owners[order_id], .order_id = order_id, .gateway = true }
+    };
+}
+
+static void ask_settle(size_t i, int64_t number)
+{
+    commands[i] = (struct ledger_command){ .op = LEDGER_ATTEMPT_SETTLE,
+                                           .attempt_settle = { .kind = LEDGER_ATTEMPT_PAYMENT,
+                                                               .subject_id = order_of(number) + 1,
+                                                               .number = 1,
+                                                               .answer = LEDGER_ATTEMPT_APPROVED,
+                                                               .transaction_id = "t" } };
+}
+
+/* Two servers are asked to pay, settle and cancel the same orders at once. */
+static void test_one_order_on_both(void **state)
+{
+    (void)state;
+    begin(false);
+    fill();
+    run_pairs(ask_new_order);
+    for (int64_t order_id = 1; order_id <= 2 * TWICE; order_id++)
+        owners[order_id] = owner_of(order_id);
+    run_pairs(ask_pay);
+    expect_one(LEDGER_ORDER_OK, LEDGER_ORDER_INVALID_STATUS);
+    run_pairs(ask_pay_by_gateway);
+    expect_one(LEDGER_ORDER_HELD, LEDGER_ORDER_BUSY);
+    run_pairs(ask_settle);
+    expect_one(LEDGER_ORDER_OK, LEDGER_ORDER_STALE);
+    run_pairs(ask_cancel);
+    expect_one(LEDGER_ORDER_OK, LEDGER_ORDER_INVALID_STATUS);
+    /* Half of the orders are paid, the other half was paid and given back. */
+    assert_int_equal(store_ask("SELECT sum(quantity)::bigint FROM order_lines JOIN orders"
+                               " USING (order_id) WHERE status = 1"),
+                     store_ask("SELECT sum(units)::bigint FROM sales"));
+    assert_int_equal(store_ask("SELECT sum(balance + held)::bigint FROM users"),
+                     (int64_t)USERS * BALANCE -
+                         store_ask("SELECT sum(subtotal)::bigint FROM orders WHERE status = 1"));
+    assert_int_equal(store_ask("SELECT sum(held)::bigint FROM users"), 0);
+    assert_int_equal(store_ask("SELECT sum(stock + held)::bigint FROM products"),
+                     (int64_t)PRODUCTS * STOCK - 2 * TWICE);
+    end();
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = { cmocka_unit_test(test_two_servers),
-                                               cmocka_unit_test(test_new_users_on_both) };
+                                               cmocka_unit_test(test_new_users_on_both),
+                                               cmocka_unit_test(test_one_order_on_both) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
