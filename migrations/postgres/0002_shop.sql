@@ -31,13 +31,13 @@ CREATE TABLE products (
     held bigint NOT NULL DEFAULT 0 CHECK (held >= 0),
     created_at bigint NOT NULL
 ) WITH (fillfactor = 80);
-CREATE INDEX products_by_price ON products (price);
+CREATE INDEX products_by_price ON products (price, product_id);
 CREATE INDEX products_by_price_down ON products (price DESC, product_id);
-CREATE INDEX products_by_age ON products (created_at);
+CREATE INDEX products_by_age ON products (created_at, product_id);
 CREATE INDEX products_of_category ON products (category, product_id);
-CREATE INDEX products_of_category_by_price ON products (category, price);
+CREATE INDEX products_of_category_by_price ON products (category, price, product_id);
 CREATE INDEX products_of_category_by_price_down ON products (category, price DESC, product_id);
-CREATE INDEX products_of_category_by_age ON products (category, created_at);
+CREATE INDEX products_of_category_by_age ON products (category, created_at, product_id);
 
 CREATE TABLE categories (
     category text COLLATE "C" PRIMARY KEY,

@@ -1,35 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What the boards of the backup (ledger_boards.h) are made of, from PostgreSQL. Categories of
- * products are read as a whole, once: one by one they would be as many round trips. */
-#include <stdlib.h>
-
+/* What the boards of the backup (ledger_boards.h) are made of, from PostgreSQL. */
 #include "base/clock.h"
-#include "base/mem.h"
 #include "ledger/ledger_boards.h"
 #include "ledger/ledger_pg_internal.h"
 #include "ledger/ledger_pg_sales.h"
 
 enum { ASK_TIMEOUT_MS = 60000 };
 
-struct known_category {
-    int64_t product_id;
-    struct str category; /* of the source's arena */
-};
-
 struct source {
     struct ledger_boards_source base;
     PGconn *conn;
-    struct arena arena;
-    bool known;
-    struct known_category *categories; /* by product */
-    size_t count, max;
+    struct pg_categories known;
+    bool is_known;
 };
 
 static void source_fini(struct source *source)
 {
     PQfinish(source->conn);
-    mem_free(source->categories);
-    arena_fini(&source->arena);
+    ledger_pg_categories_fini(&source->known);
 }
 
 static struct source *self(struct ledger_boards_source *base)
@@ -89,52 +77,17 @@ static enum err sums_of(struct ledger_boards_source *source, struct sales_days d
 
 /* ---- categories ---- */
 
-static enum err know(void *context, const struct pg_tuple *tuple)
-{
-    struct source *source = context;
-
-    if (source->count == source->max) {
-        size_t max = source->max ? source->max * 2 : 1024;
-        struct known_category *bigger =
-            mem_resize(source->categories, max * sizeof *source->categories);
-        if (!bigger)
-            return ERR_NOMEM;
-        source->categories = bigger;
-        source->max = max;
-    }
-    struct known_category *known = &source->categories[source->count++];
-    known->product_id = ledger_pg_tuple_int(tuple, 0);
-    known->category = arena_copy(&source->arena, tuple->columns[1]);
-    return known->category.ptr ? ERR_OK : ERR_NOMEM;
-}
-
-static int by_product(const void *a, const void *b)
-{
-    int64_t x = ((const struct known_category *)a)->product_id,
-            y = ((const struct known_category *)b)->product_id;
-
-    return (x > y) - (x < y);
-}
-
 /* The strings live as long as the source. */
 static enum err category_of(struct ledger_boards_source *base, int64_t product_id,
                             struct arena *arena, struct str *ret_category)
 {
     struct source *source = self(base);
-    const struct known_category wanted = { .product_id = product_id };
 
     (void)arena;
-    if (!source->known)
-        TRY(ledger_pg_copy(source->conn,
-                           "SELECT product_id, category FROM products"
-                           " WHERE category <> '' ORDER BY product_id",
-                           know, source));
-    source->known = true;
-    const struct known_category *known = source->count
-                                             ? bsearch(&wanted, source->categories, source->count,
-                                                       sizeof *source->categories, by_product)
-                                             : NULL;
-    *ret_category = known ? known->category : STR_NONE;
+    if (!source->is_known)
+        TRY(ledger_pg_categories_read(source->conn, &source->known));
+    source->is_known = true;
+    *ret_category = ledger_pg_category_of(&source->known, product_id);
     return ERR_OK;
 }
 

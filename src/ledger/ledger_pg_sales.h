@@ -23,6 +23,18 @@ enum err ledger_pg_copy(PGconn *conn, const char *select,
                         enum err (*each)(void *context, const struct pg_tuple *tuple),
                         void *context) MUST_CHECK;
 
+/* The categories of all products that have one, as a whole: one by one they would be as many round
+ * trips, and joined to the sums they would have to be sorted. */
+struct pg_categories {
+    struct arena arena;
+    struct known_category *known; /* by product */
+    size_t count, max;
+};
+void ledger_pg_categories_fini(struct pg_categories *categories);
+enum err ledger_pg_categories_read(PGconn *conn, struct pg_categories *categories) MUST_CHECK;
+/* As long as they are there; ptr NULL: none. */
+struct str ledger_pg_category_of(const struct pg_categories *categories, int64_t product_id);
+
 enum err ledger_pg_scan_sales(struct ledger *ledger, int64_t from_day,
                               bool (*each)(void *context, const struct ledger_sale *sale),
                               void *context) MUST_CHECK;

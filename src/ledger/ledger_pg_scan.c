@@ -15,6 +15,10 @@ DEFINE_CLEANUP(PGconn, conn_close)
 
 enum { SQL_BYTES = 512, SETTINGS_TIMEOUT_MS = 5000 };
 
+/* Along the index, from the first row on: nothing is gathered or sorted before, whatever the
+ * statistics say. */
+#define ALONG_THE_INDEX "SET LOCAL enable_sort = off; SET LOCAL enable_bitmapscan = off"
+
 /* ---- coupons ---- */
 
 static void take_coupon(const struct pg_tuple *tuple, struct coupon *ret_coupon)
@@ -98,10 +102,6 @@ static enum err each_row(void *context, const struct pg_tuple *tuple)
     return self->scan->each(self->scan, &held) ? ERR_OK : ERR_NOMEM;
 }
 
-/* Along the index, from the first row on: nothing is gathered or sorted before, whatever the
- * statistics say. */
-#define ALONG_THE_INDEX "SET LOCAL enable_sort = off; SET LOCAL enable_bitmapscan = off"
-
 enum err ledger_pg_scan_rows(struct ledger *ledger, struct ledger_scan *scan)
 {
     CLEANUP(conn_closep) PGconn *conn = NULL;
@@ -130,18 +130,25 @@ enum err ledger_pg_scan_rows(struct ledger *ledger, struct ledger_scan *scan)
 struct sales_scan {
     bool (*each)(void *context, const struct ledger_sale *sale);
     void *context;
+    struct pg_categories categories;
 };
+
+static void sales_scan_fini(struct sales_scan *scan)
+{
+    ledger_pg_categories_fini(&scan->categories);
+}
 
 static enum err each_sale(void *context, const struct pg_tuple *tuple)
 {
     struct sales_scan *scan = context;
+    int64_t product_id = ledger_pg_tuple_int(tuple, 2);
     struct ledger_sale sale = { .day = ledger_pg_tuple_int(tuple, 0),
                                 .version = ledger_pg_tuple_int(tuple, 1),
-                                .sum = { .product_id = ledger_pg_tuple_int(tuple, 2),
+                                .sum = { .product_id = product_id,
                                          .units = ledger_pg_tuple_int(tuple, 3),
                                          .revenue = ledger_pg_tuple_int(tuple, 4),
                                          .reached_ms = ledger_pg_tuple_int(tuple, 5) },
-                                .category = tuple->columns[6] };
+                                .category = ledger_pg_category_of(&scan->categories, product_id) };
 
     return scan->each(scan->context, &sale) ? ERR_OK : ERR_NOMEM;
 }
@@ -151,13 +158,16 @@ enum err ledger_pg_scan_sales(struct ledger *ledger, int64_t from_day,
                               void *context)
 {
     CLEANUP(conn_closep) PGconn *conn = NULL;
-    struct sales_scan scan = { each, context };
+    CLEANUP(sales_scan_fini) struct sales_scan scan = { .each = each, .context = context };
+    struct pg_reason reason;
     char sql[SQL_BYTES];
 
     TRY(ledger_pg_snapshot_open(ledger, &conn));
+    TRY(ledger_pg_categories_read(conn, &scan.categories));
+    TRY(pg_sync_script(conn, ALONG_THE_INDEX, SETTINGS_TIMEOUT_MS, &reason));
     snprintf(sql, sizeof sql,
-             "SELECT day, version, product_id, units, revenue, reached_at, category FROM sales"
-             " LEFT JOIN products USING (product_id) WHERE day >= %lld ORDER BY day",
+             "SELECT day, version, product_id, units, revenue, reached_at FROM sales"
+             " WHERE day >= %lld ORDER BY day",
              (long long)from_day);
     return ledger_pg_copy(conn, sql, each_sale, &scan);
 }

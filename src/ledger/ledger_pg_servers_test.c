@@ -380,8 +380,7 @@ static void ask_pay(size_t i, int64_t number)
     int64_t order_id = order_of(number);
 
     commands[i] = (struct ledger_command){
-        .op = LEDGER_ORDER_PAY,
-        .order_pay = { .user_id = owners[order_id], .order_id = order_id }
+        .op = LEDGER_ORDER_PAY, .order_pay = { .user_id = owners[order_id], .order_id = order_id }
     };
 }
 
@@ -389,10 +388,9 @@ static void ask_cancel(size_t i, int64_t number)
 {
     int64_t order_id = order_of(number);
 
-    commands[i] = (struct ledger_command){
-        .op = LEDGER_ORDER_CANCEL,
-        .order_cancel = { .user_id = owners[order_id], .order_id = order_id }
-    };
+    commands[i] = (struct ledger_command){ .op = LEDGER_ORDER_CANCEL,
+                                           .order_cancel = { .user_id = owners[order_id],
+                                                             .order_id = order_id } };
 }
 
 static void ask_pay_by_gateway(size_t i, int64_t number)
