@@ -190,6 +190,8 @@ enum err stores_open_ranking(struct stores *stores)
 
 void stores_close(struct stores *stores)
 {
+    if (!stores->config)
+        return; /* nothing was opened */
     if (has_redis(stores)) {
         stores->gate = gate_redis_free(stores->gate);
         stores->ranking = ranking_redis_close(stores->ranking);
