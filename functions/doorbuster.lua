@@ -260,7 +260,7 @@ local function move(step, args, section)
         local user, own = args[i], tonumber(args[i + 2])
         local slot, token, joined = pending_of(step.entry[user])
         local told = 'c'
-        if slot == args[i + 1] then
+        if slot == args[i + 1] and step.same then
             told = own > 0 and move_to_own(step, user, tonumber(slot), own)
                 or move_on(step, user, token, joined)
             step.now.changes = step.now.changes + 1
@@ -378,7 +378,7 @@ end
 -- Who has been pending for long: joined, with a new token, and not found again for as long.
 local function sweep(step, args, section)
     local at = section[1]
-    local users = call('ZRANGEBYSCORE', step.keys[3], '-inf', step.ms - tonumber(args[at]),
+    local users = not step.same and {} or call('ZRANGEBYSCORE', step.keys[3], '-inf', step.ms - tonumber(args[at]),
                              'LIMIT', 0, args[at + 1])
     local unknown = {}
     for i = 1, #users do
@@ -460,7 +460,8 @@ local function turn(keys, args)
     -- From here on things are written: nothing may fail.
     local before = now.changes
     if sections.settings then settings(step, args, sections.settings) end
-    step.open = now.state == 'open' and tonumber(args[1]) == now.epoch
+    step.same = tonumber(args[1]) == now.epoch
+    step.open = now.state == 'open' and step.same
     if sections.confirm then confirm(step, args, sections.confirm) end
     if sections.release then release(step, args, sections.release) end
     if sections.move then move(step, args, sections.move) end

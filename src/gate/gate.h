@@ -203,6 +203,8 @@ enum err gate_rebuild_add(struct gate_rebuild *rebuild, int64_t slot, int64_t us
 /*
  * `holders`: how many rows the ledger has; a different count is ERR_CORRUPT and nothing opens.
  * What the gate itself has remembered and the ledger does not have yet comes back as pending.
+ * A gate that others use, too, is then open in its store, and not here: read from SQL once more
+ * that it is of this epoch and not closing, then gate_adopt() it.
  */
 enum err gate_rebuild_open(struct gate_rebuild *rebuild, int64_t holders) MUST_CHECK;
 struct gate_rebuild *gate_rebuild_free(struct gate_rebuild *rebuild); /* opened or given up */

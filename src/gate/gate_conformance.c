@@ -42,6 +42,7 @@ void conf_open_with(const struct coupon_settings *settings, int64_t epoch,
         assert_ok(gate_rebuild_add(rebuild, holders[i].slot, holders[i].user_id));
     assert_ok(gate_rebuild_open(rebuild, (int64_t)count));
     assert_null(gate_rebuild_free(rebuild));
+    assert_ok(gate_adopt(world.gate, COUPON, epoch, settings));
     world.epoch = epoch;
 }
 

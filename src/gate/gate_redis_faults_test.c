@@ -43,6 +43,7 @@ static void open_coupon(struct gate *gate, int64_t coupon_id, int64_t epoch, int
     assert_ok(gate_rebuild_begin(gate, coupon_id, epoch, &settings, &rebuild));
     assert_ok(gate_rebuild_open(rebuild, 0));
     gate_rebuild_free(rebuild);
+    assert_ok(gate_adopt(gate, coupon_id, epoch, &settings));
 }
 
 static size_t answered;
@@ -591,6 +592,7 @@ static void test_rebuild_of_many(void **state)
         assert_ok(gate_rebuild_add(rebuild, i + i / 10, i));
     assert_ok(gate_rebuild_open(rebuild, HOLDERS));
     gate_rebuild_free(rebuild);
+    assert_ok(gate_adopt(redis_gate, COUPON, 3, &settings));
     print_message("rebuilt in %lld ms\n", (long long)(clock_mono_ns() - begun_ns) / 1000000);
     while (look().store == GATE_STORE_AWAY) /* the loop has slept so long */
         usleep(10000);
@@ -616,6 +618,9 @@ static void test_two_rebuild(void **state)
     assert_ok(gate_rebuild_open(second, 1));
     gate_rebuild_free(first);
     gate_rebuild_free(second);
+    assert_true(look().store == GATE_STORE_OPEN);
+    expect(20, GATE_CLOSED, 0); /* not before SQL was looked at again */
+    assert_ok(gate_adopt(redis_gate, COUPON, 4, &settings));
     expect(20, GATE_ALREADY, 2);
     expect(10, GATE_GRANTED, 1);
     assert_int_equal(look().epoch, 4);

@@ -237,6 +237,7 @@ static void step_rebuild(void)
             }
         assert_ok(gate_rebuild_open(rebuild, holders));
         gate_rebuild_free(rebuild);
+        assert_ok(gate_adopt(sides[side].gate, COUPON, epoch, &settings));
     }
 }
 

@@ -230,8 +230,8 @@ enum err redis_rebuild_open(struct gate_rebuild *base, int64_t holders)
     args_int(args, returned);
     args_int(args, rebuild->highest + 1);
     TRY(pieces_send(rebuild, 1));
+    /* Told of here only once SQL has been looked at again: see gate_adopt(). */
     pthread_mutex_lock(&drop->lock);
-    redis_drop_renew(drop, rebuild->epoch, &rebuild->settings);
     redis_drop_seen(drop, &(struct drop_news){ .store = GATE_STORE_OPEN,
                                                .epoch = rebuild->epoch,
                                                .version = rebuild->settings.version,

@@ -141,7 +141,7 @@ static void open_everywhere(void)
     assert_ok(gate_rebuild_begin(gates[0], COUPON, 1, &settings, &rebuild));
     assert_ok(gate_rebuild_open(rebuild, 0));
     gate_rebuild_free(rebuild);
-    for (size_t i = 1; i < SERVERS; i++)
+    for (size_t i = 0; i < SERVERS; i++)
         assert_ok(gate_adopt(gates[i], COUPON, 1, &settings));
 }
 

@@ -21,7 +21,8 @@ static enum err gate_open_empty(struct shop *shop, const struct coupon *coupon)
                            &rebuild));
     enum err e = gate_rebuild_open(rebuild, 0);
     gate_rebuild_free(rebuild);
-    return e;
+    return e == ERR_OK ? gate_adopt(shop->gate, coupon->coupon_id, coupon->epoch, &coupon->settings)
+                       : e;
 }
 
 static void create_end(struct coupon_create *create, enum err e)

@@ -357,6 +357,8 @@ static void built(struct loop_work *work)
         metrics_add(handover->loop->metrics, METRIC_gate_rebuilds, 1);
     if (handover->err != ERR_OK) /* the keeper goes on */
         end(handover, ERR_UNAVAILABLE);
+    else if (is_shared(handover) && gate_is_shared(shop_of(handover)->gate))
+        handover_go(handover, HANDOVER_CHECK); /* which brings it, as SQL has it then */
     else if (catalog_put(shop_of(handover)->catalog, &handover->coupon) != ERR_OK)
         end(handover, ERR_NOMEM);
     else
@@ -373,6 +375,13 @@ static void checked(struct servers_refresh *refresh, enum err e)
 {
     struct handover *handover = CONTAINER_OF(refresh, struct handover, refresh);
 
+    const struct coupon *now = catalog_find(shop_of(handover)->catalog, handover->coupon_id);
+    struct gate *gate = shop_of(handover)->gate;
+
+    /* Nothing is told of the new gate before: meanwhile it may have been closed again. */
+    if (e == ERR_OK && gate_is_shared(gate) && now && !now->closing &&
+        now->epoch >= handover->coupon.epoch)
+        e = gate_adopt(gate, now->coupon_id, now->epoch, &now->settings);
     offer_losers(handover);
     end(handover, e == ERR_OK ? ERR_OK : ERR_UNAVAILABLE);
 }

@@ -11,16 +11,19 @@
 
 enum { KEEP_EVERY_MS = 1000, KEEP_SHARED_EVERY_MS = 100, PATIENCE_MS = 1500 };
 
-/* Since when a gate has been closed without its store having said that it is lost. */
-static bool has_been_closed_for_long(struct keeper *keeper, int64_t coupon_id, uint64_t now_ms)
+/* Whether this life of a gate has been closed for long without its store having said that it is
+ * lost. A new life begins anew: somebody was at it a moment ago. */
+static bool has_been_closed_for_long(struct keeper *keeper, int64_t coupon_id, int64_t epoch,
+                                     uint64_t now_ms)
 {
     struct keeper_seen *free_seen = NULL;
 
     for (size_t i = 0; i < KEEPER_SEEN_MAX; i++) {
         struct keeper_seen *seen = &keeper->seen[i];
         if (seen->coupon_id == coupon_id) {
-            bool fresh = now_ms - seen->last_ms < PATIENCE_MS;
+            bool fresh = now_ms - seen->last_ms < PATIENCE_MS && seen->epoch == epoch;
             seen->last_ms = now_ms;
+            seen->epoch = epoch;
             if (!fresh)
                 seen->since_ms = now_ms;
             return now_ms - seen->since_ms >= PATIENCE_MS;
@@ -28,7 +31,7 @@ static bool has_been_closed_for_long(struct keeper *keeper, int64_t coupon_id, u
         if (!free_seen || seen->last_ms < free_seen->last_ms)
             free_seen = seen;
     }
-    *free_seen = (struct keeper_seen){ coupon_id, now_ms, now_ms };
+    *free_seen = (struct keeper_seen){ coupon_id, epoch, now_ms, now_ms };
     return false;
 }
 
@@ -57,7 +60,8 @@ static bool needs_keeper(struct shop_loop *loop, const struct coupon *coupon, in
     case GATE_STORE_OPEN:
         break;
     }
-    return has_been_closed_for_long(&loop->keeper, coupon->coupon_id, loop_now_ms(loop->loop));
+    return has_been_closed_for_long(&loop->keeper, coupon->coupon_id,
+                                    MAX(coupon->epoch, gate.store_epoch), loop_now_ms(loop->loop));
 }
 
 static void kept(struct coupon_patch *patch)

@@ -227,7 +227,7 @@ struct keeper {
         struct coupon_patch patch;
     } jobs[KEEPER_JOBS_MAX];
     struct keeper_seen {
-        int64_t coupon_id;
+        int64_t coupon_id, epoch;
         uint64_t since_ms, last_ms;
     } seen[KEEPER_SEEN_MAX];
 };
