@@ -7,6 +7,7 @@ import io
 
 import pytest
 
+from support.distributed import DURABILITY
 from support.server import wait_for, when
 
 WAYS = ("issue", "reserve")
@@ -130,7 +131,7 @@ def test_reserve_answers_everything(server):
     body = server.take("reserve", 2, 1000).json
     assert list(body) == ["couponId", "userId", "sequenceNumber", "status", "message", "durability"]
     assert (body["couponId"], body["userId"], body["sequenceNumber"]) == (2, 1000, 1)
-    assert (body["status"], body["durability"]) == ("RESERVED", "journal")
+    assert (body["status"], body["durability"]) == ("RESERVED", DURABILITY)
 
 
 def test_what_is_issued_expires_when_the_coupon_ended_then(server):
@@ -256,6 +257,7 @@ def test_reserved_ones_are_listed_before_they_are_rows(serve):
     assert {c["status"] for c in server.get("/api/users/1000/coupons")["coupons"]} == {"AVAILABLE"}
 
 
+@pytest.mark.embedded  # elsewhere only as long as the lease
 def test_reservations_while_sql_is_away(serve):
     """They are granted, told alike to all who ask, and rows once SQL is back."""
     server = serve(request__deadline="500ms", gate__sweep_after="200ms")

@@ -208,6 +208,7 @@ def test_what_http_needs(tmp_path):
     assert code == 1 and "/no cannot be read" in err
 
 
+@pytest.mark.embedded  # of one server
 def test_metrics(serve, gateway, tmp_path):
     server = serve(**gateway.settings(tmp_path))
     text = server.call("GET", "/metrics").body.decode()

@@ -14,12 +14,14 @@ import subprocess
 
 from support.pq import Pq, query
 from support.redis_store import Redis
-from support.server import PROGRAM, Server, inherited
+from support.server import PROGRAM, Server, inherited, wait_for
 from support.stores import Stores
 
 CHOSEN = os.environ.get("DOORBUSTER_TEST_STORES") == "distributed"
 # What the ranking says of where it was read.
 RANKING_SOURCE = "redis" if CHOSEN else "memory"
+# What `reserve` says of where a place is remembered.
+DURABILITY = "redis" if CHOSEN else "journal"
 SAMPLE = re.compile(r"^([a-zA-Z_:][^ ]*(?:\{.*\})?) ([-+0-9.eE]+|NaN|[+-]Inf)$")
 
 
@@ -89,8 +91,8 @@ class Servers(Server):
     """`count` servers; each has a directory of its own below `directory`. They share what `shared` gives,
     but for the `redis` that is given."""
 
-    def __init__(self, directory, shared, count=2, redis=None, **options):
-        self.nodes = []
+    def __init__(self, directory, shared, count=2, redis=None, settle=False, **options):
+        self.nodes, self.settle = [], settle
         super().__init__(directory, **options)
         self.own_redis = None if redis else shared.redis()
         self.redis, self.postgres_url = redis or self.own_redis, shared.database()
@@ -103,6 +105,21 @@ class Servers(Server):
             self.nodes.append(Server(folder, **options))
         self.data = self.nodes[0].data
         self.turns, self.copies = itertools.count(), itertools.count()
+
+    def await_gates(self, seconds=5):
+        """Two that start at once on empty stores close each other's gates for a moment; a test that is not
+        about that does not want to see it."""
+        open_ones = "SELECT coupon_id, epoch FROM coupons WHERE ends_at > extract(epoch FROM now()) * 1000"
+
+        def look():
+            for coupon, epoch in self.sql(open_ones):
+                answers = [node.call("GET", f"/api/admin/coupons/{coupon}/proof") for node in self.nodes]
+                if any(answer.status != 200 or answer.json["gate"]["epoch"] != epoch for answer in answers):
+                    return False
+            return True
+
+        if self.profile == "test":
+            wait_for(look, seconds, what="all gates are open")
 
     def next_node(self):
         return self.nodes[next(self.turns) % len(self.nodes)]
@@ -130,6 +147,8 @@ class Servers(Server):
     def await_address(self):
         for node in self.nodes:
             node.await_address()
+        if self.settle:
+            self.await_gates()
         return self
 
     def start_refused(self):
@@ -181,7 +200,21 @@ class Servers(Server):
             return [node.call(method, path, body, headers) for node in self.nodes][0]
         if path == "/metrics":
             return self.metrics(headers)
-        return self.next_node().call(method, path, body, headers)
+        answer = self.next_node().call(method, path, body, headers)
+        if self.settle and method != "GET" and path.startswith("/api/admin/coupons") and answer.status in (200, 201):
+            self.await_same(f"/api/coupons/{answer.json['couponId']}")
+        return answer
+
+    def await_same(self, path, seconds=5):
+        """What was changed at one of them is known to all within a heartbeat; a test that is not about that
+        does not want to see it."""
+
+        def look():
+            seen = [node.call("GET", path) for node in self.nodes]
+            return len({(answer.status, answer.body if answer.status == 200 else b"") for answer in seen}) == 1
+
+        wait_for(look, seconds, what=f"{path} is the same everywhere")
+        self.await_gates(seconds)
 
     def metrics(self, headers):
         """The sums over all of them, in the words of the first."""
@@ -240,4 +273,4 @@ def make_server(directory, shared, **options):
     """What the run was asked for."""
     if not CHOSEN:
         return Server(directory, **options)
-    return Servers(pathlib.Path(directory), shared, **options)
+    return Servers(pathlib.Path(directory), shared, settle=True, **options)
