@@ -44,6 +44,8 @@ static struct word next_word(struct words *words)
         word.code = *words->at++;
     else if (*words->at == '\0')
         words->broken = true;
+    if (*words->at == ' ' || *words->at == '\0')
+        return word; /* strtoll() would take the number behind the space */
     word.number = strtoll(words->at, &end, 10);
     if (*end == ',')
         word.second = strtoll(end + 1, &end, 10);

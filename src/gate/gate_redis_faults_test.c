@@ -532,6 +532,45 @@ static void test_sweep_of_many_people(void **state)
     }
 }
 
+/* Refusals, and what follows them in an answer. */
+static void test_all_in_one_call(void **state)
+{
+    static const int64_t coupon_ids[] = { COUPON };
+    struct gate_entry entries[4];
+    struct gate_sweep sweep = { .done = swept, .entries = entries, .room = 4 };
+    struct gate_refresh refresh = { .done = refreshed, .coupon_ids = coupon_ids, .count = 1 };
+    struct gate_ask asks[2];
+
+    (void)state;
+    open_coupon(redis_gate, COUPON, 1, 2);
+    expect(1, GATE_GRANTED, 1);
+    expect(2, GATE_GRANTED, 2);
+    redis_pass(5000);
+    for (size_t i = 0; i < 2; i++) {
+        asks[i] = question(8 + (int64_t)i, GATE_RESERVE);
+        gate_ask(client, &asks[i]);
+    }
+    uint64_t before = calls();
+    gate_sweep(client, &sweep);
+    gate_refresh(client, &refresh);
+    redis_turn();
+    assert_int_equal(calls(), before + 1);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(asks[i].outcome, GATE_SOLD_OUT);
+    assert_int_equal(sweep.count, 2);
+    for (int64_t i = 0; i < 2; i++) {
+        assert_int_equal(entries[i].user_id, 1 + i);
+        assert_int_equal(entries[i].slot, 1 + i);
+    }
+    assert_true(gate_oldest_pending_ms(redis_gate, COUPON) < 5000);
+    redis_pass(7000);
+    asks[0] = question(8, GATE_RESERVE);
+    gate_ask(client, &asks[0]);
+    gate_refresh(client, &refresh);
+    redis_turn();
+    assert_true(gate_oldest_pending_ms(redis_gate, COUPON) >= 7000);
+}
+
 static void test_sweep_of_many_coupons(void **state)
 {
     struct gate_entry entries[40];
@@ -650,6 +689,7 @@ int main(void)
         TEST(test_sold_out_is_remembered),
         TEST(test_sold_out_and_raised_elsewhere),
         TEST(test_one_call_for_a_turn),
+        TEST(test_all_in_one_call),
         TEST(test_sweep_of_many_people),
         TEST(test_sweep_of_many_coupons),
         TEST(test_heartbeat_brings_settings),
