@@ -24,6 +24,7 @@ local LOW = 1073741824 -- 2^30
 local HIGH_MIDDLE = 1099511627776 -- 2^40: makes the high part of any revenue positive
 local TOUCH_S = 10
 local UNREAD_S = 172800
+local COPY_MS = 5000 -- without a sign of life: then another may copy
 
 local function whole_number(text)
     return string.format('%.0f', text)
@@ -285,7 +286,7 @@ local function put(keys, args)
         redis.call('HSET', at.meta, 'count', whole_number(at.count))
     end
     if args[1] ~= '' then
-        redis.call('HSET', at.meta, 'until', whole_number(now_ms() + 15000))
+        redis.call('HSET', at.meta, 'until', whole_number(now_ms() + COPY_MS))
     end
     return answer(at, OK)
 end
@@ -344,7 +345,7 @@ local function forget_before(at, day)
     changed(at)
 end
 
--- args: token, first day, how long the copy is the only one if nothing is heard of it.
+-- args: token, first day.
 local function copy_begin(keys, args)
     local at, now = enter(keys), now_ms()
     local from = tonumber(args[2])
@@ -356,7 +357,7 @@ local function copy_begin(keys, args)
     else
         forget_before(at, from)
     end
-    redis.call('HSET', at.meta, 'copier', args[1], 'until', whole_number(now + tonumber(args[3])), 'from',
+    redis.call('HSET', at.meta, 'copier', args[1], 'until', whole_number(now + COPY_MS), 'from',
                whole_number(at.from), 'accept', whole_number(from))
     return answer(at, OK)
 end

@@ -81,6 +81,13 @@ enum err ledger_scan_boards(struct ledger *ledger, int64_t from_day, int64_t to_
     return ledger->backend->scan_boards(ledger, from_day, to_day, each, context);
 }
 
+enum err ledger_relay_sales(struct ledger *ledger, struct ledger_sales_relay *relay)
+{
+    relay->taken = 0;
+    relay->oldest_ms = 0;
+    return ledger->backend->relay_sales ? ledger->backend->relay_sales(ledger, relay) : ERR_OK;
+}
+
 void ledger_watch_set(struct ledger *ledger, struct ledger_watch *watch)
 {
     ledger->watch = watch;

@@ -390,6 +390,23 @@ enum err ledger_scan_boards(struct ledger *ledger, int64_t from_day, int64_t to_
                             bool (*each)(void *context, const struct ledger_board *board),
                             void *context) MUST_CHECK;
 
+/*
+ * The outbox of a shared store: each batch notes, in its own transaction, which sums it changed.
+ * This takes the oldest of those notes that nobody else has taken, gives the sums as they are now
+ * to `copy`, and strikes the notes out if that answers ERR_OK; a server that dies in between leaves
+ * them to the next. Without `copy` it only strikes out what is noted more than once. Blocks.
+ * ERR_UNAVAILABLE; what `copy` answers. A store of one server has none: nothing is taken.
+ */
+enum { LEDGER_RELAY_AT_ONCE = 500 };
+struct ledger_sales_relay {
+    enum err (*copy)(struct ledger_sales_relay *relay, const struct ledger_sale *sales,
+                     size_t count);
+
+    size_t taken;      /* LEDGER_RELAY_AT_ONCE: there may be more */
+    int64_t oldest_ms; /* how old the oldest note was */
+};
+enum err ledger_relay_sales(struct ledger *ledger, struct ledger_sales_relay *relay) MUST_CHECK;
+
 /* One at most, set before the first command. */
 void ledger_watch_set(struct ledger *ledger, struct ledger_watch *watch);
 

@@ -23,6 +23,8 @@ struct ledger_backend {
     enum err (*scan_boards)(struct ledger *ledger, int64_t from_day, int64_t to_day,
                             bool (*each)(void *context, const struct ledger_board *board),
                             void *context);
+    /* NULL: no outbox */
+    enum err (*relay_sales)(struct ledger *ledger, struct ledger_sales_relay *relay);
     struct ledger_stats (*stats)(struct ledger *ledger);
     void (*fault_set)(struct ledger *ledger, bool on);
 };

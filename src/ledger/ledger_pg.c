@@ -126,6 +126,7 @@ static const struct ledger_backend pg_backend = {
     .scan_rows = ledger_pg_scan_rows,
     .scan_sales = ledger_pg_scan_sales,
     .scan_boards = ledger_pg_scan_boards,
+    .relay_sales = ledger_pg_relay_sales,
     .stats = stats,
     .fault_set = fault_set,
 };
@@ -142,6 +143,7 @@ struct ledger *ledger_pg_free(struct ledger *base)
         ledger_pg_writer_fini(&ledger->writers[i]);
     for (size_t i = 0; i < PG_READERS; i++)
         ledger_pg_reader_fini(&ledger->readers[i]);
+    ledger_pg_outbox_fini(ledger);
     pg_pool_free(ledger->pool);
     pg_source_free(ledger->source);
     loop_free(ledger->loop);

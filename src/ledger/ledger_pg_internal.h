@@ -58,6 +58,8 @@ struct pg_ledger {
     pthread_t thread;
     bool runs;
     _Atomic bool fault, wake_sent;
+    PGconn *outbox; /* of whoever relays; or NULL */
+    bool outbox_said;
     /* the store loop's, from here on */
     struct pg_source *source;
     struct pg_pool *pool;
@@ -137,6 +139,10 @@ enum err ledger_pg_read_orders_take(struct ledger_read *read, const PGresult *re
 bool ledger_pg_read_shop_add(struct pg_trip *trip, const struct ledger_read *read);
 enum err ledger_pg_read_shop_take(const struct pg_ledger *ledger, struct ledger_read *read,
                                   const PGresult *result) MUST_CHECK;
+
+/* ledger_pg_outbox.c */
+enum err ledger_pg_relay_sales(struct ledger *ledger, struct ledger_sales_relay *relay) MUST_CHECK;
+void ledger_pg_outbox_fini(struct pg_ledger *ledger);
 
 /* ledger_pg_scan.c */
 enum err ledger_pg_scan_coupons(struct ledger *ledger,

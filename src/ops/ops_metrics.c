@@ -266,6 +266,20 @@ static void ranking_boards_read(void *context, struct metrics_writer *writer)
     metrics_sample_int(writer, STR(""), (int64_t)ranking_numbers(api->shop).boards_written);
 }
 
+static void ranking_relayed_read(void *context, struct metrics_writer *writer)
+{
+    const struct api *api = context;
+
+    metrics_sample_int(writer, STR(""), (int64_t)ranking_numbers(api->shop).relayed);
+}
+
+static void ranking_outbox_age_read(void *context, struct metrics_writer *writer)
+{
+    const struct api *api = context;
+
+    metrics_sample(writer, STR(""), (double)ranking_numbers(api->shop).outbox_age_ms / 1000);
+}
+
 static void ranking_failures_read(void *context, struct metrics_writer *writer)
 {
     const struct api *api = context;
@@ -458,6 +472,8 @@ void ops_metrics_register(struct api *api)
         { METRIC_ranking_copies, ranking_copies_read },
         { METRIC_ranking_boards, ranking_boards_read },
         { METRIC_ranking_failures, ranking_failures_read },
+        { METRIC_ranking_relayed, ranking_relayed_read },
+        { METRIC_ranking_outbox_age, ranking_outbox_age_read },
         { METRIC_ranking_backup_age, ranking_backup_age_read },
         { METRIC_over_issued, over_issued_read },
         { METRIC_gate_minus_sql, gate_minus_sql_read },

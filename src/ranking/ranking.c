@@ -9,6 +9,11 @@ void ranking_put(struct ranking *ranking, const struct ranking_sum *sums, size_t
     ranking->backend->put(ranking, sums, count);
 }
 
+enum err ranking_put_surely(struct ranking *ranking, const struct ranking_sum *sums, size_t count)
+{
+    return ranking->backend->put_surely(ranking, sums, count);
+}
+
 void ranking_move(struct ranking *ranking, int64_t product_id, struct str category)
 {
     ranking->backend->move(ranking, product_id, category);

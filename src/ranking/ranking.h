@@ -33,6 +33,10 @@ struct ranking_sum {
 /* Any thread; never waits for I/O. What cannot be taken (no memory, fault on) makes the ranking
  * *incomplete*: unreadable until it has been copied again from the beginning. */
 void ranking_put(struct ranking *ranking, const struct ranking_sum *sums, size_t count);
+/* The same, and waits until they are there; blocks. ERR_UNAVAILABLE: they may not be; nothing is
+ * incomplete by that, whoever called does it again. */
+enum err ranking_put_surely(struct ranking *ranking, const struct ranking_sum *sums,
+                            size_t count) MUST_CHECK;
 /* The product is in another category now: in every day, those to come, too. Any thread. */
 void ranking_move(struct ranking *ranking, int64_t product_id, struct str category);
 
@@ -43,7 +47,7 @@ void ranking_move(struct ranking *ranking, int64_t product_id, struct str catego
  * is then dropped at the beginning. A new ranking is incomplete. One copy at a time; one that does
  * not come to its end is begun again.
  * Errors: ERR_UNAVAILABLE: away or, at the end, something was lost since the beginning: once more,
- * later. ERR_NOMEM: the same.
+ * later. ERR_NOMEM: the same. ERR_CONFLICT: another server is copying; all will see the result.
  */
 enum err ranking_copy_begin(struct ranking *ranking, int64_t from_day) MUST_CHECK;
 enum err ranking_copy_end(struct ranking *ranking) MUST_CHECK;

@@ -6,6 +6,7 @@
 struct ranking_backend {
     const char *source;
     void (*put)(struct ranking *ranking, const struct ranking_sum *sums, size_t count);
+    enum err (*put_surely)(struct ranking *ranking, const struct ranking_sum *sums, size_t count);
     void (*move)(struct ranking *ranking, int64_t product_id, struct str category);
     enum err (*copy_begin)(struct ranking *ranking, int64_t from_day);
     enum err (*copy_end)(struct ranking *ranking);

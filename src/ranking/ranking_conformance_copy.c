@@ -126,6 +126,23 @@ static void test_fault(void **state)
     conf_expect_top(SALES_DAILY, DAY, ANY, IDS(2)); /* what was there before is gone */
 }
 
+static void test_put_surely(void **state)
+{
+    struct ranking_sum sum = conf_sum(DAY, 1, 1, 5), late = conf_sum(DAY, 1, 2, 6);
+
+    (void)state;
+    assert_ok(ranking_put_surely(world.ranking, &sum, 1));
+    conf_expect_top(SALES_DAILY, DAY, ANY, IDS(1));
+    ranking_fault_set(world.ranking, true);
+    assert_int_equal(ranking_put_surely(world.ranking, &late, 1), ERR_UNAVAILABLE);
+    ranking_fault_set(world.ranking, false); /* whoever put it does so again */
+    expect_status(true, false, FROM_DAY);
+    assert_ok(ranking_put_surely(world.ranking, &late, 1));
+    struct ranking_read read = conf_product_of(SALES_DAILY, DAY, ANY, 1, 0);
+    conf_read(&read);
+    assert_int_equal(read.product.sum.units, 6);
+}
+
 static void test_lost_moves(void **state)
 {
     struct ranking_sum sum = conf_sum(DAY, 1, 1, 5);
@@ -237,6 +254,7 @@ static const struct CMUnitTest copying[] = {
     CONFORMANCE_TEST(test_copy_again),
     CONFORMANCE_TEST(test_copy_of_other_days),
     CONFORMANCE_TEST(test_fault),
+    CONFORMANCE_TEST(test_put_surely),
     CONFORMANCE_TEST(test_lost_moves),
     CONFORMANCE_TEST(test_fault_in_copy),
     CONFORMANCE_TEST(test_forget),

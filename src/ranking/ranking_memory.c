@@ -120,6 +120,19 @@ static void put(struct ranking *base, const struct ranking_sum *sums, size_t cou
     memory_unlock(memory);
 }
 
+static enum err put_surely(struct ranking *base, const struct ranking_sum *sums, size_t count)
+{
+    struct memory_ranking *memory = memory_ranking_self(base);
+
+    memory_lock(memory);
+    bool away = memory->fault;
+    memory_unlock(memory);
+    if (away)
+        return ERR_UNAVAILABLE;
+    put(base, sums, count);
+    return ERR_OK;
+}
+
 static enum err move_one(struct memory_ranking *memory, int64_t product_id, struct str category)
 {
     struct ranking_product *product = product_get(memory, product_id, category);
@@ -257,6 +270,7 @@ static void fault_set(struct ranking *base, bool on)
 static const struct ranking_backend memory_backend = {
     .source = "memory",
     .put = put,
+    .put_surely = put_surely,
     .move = move,
     .copy_begin = copy_begin,
     .copy_end = copy_end,

@@ -82,6 +82,11 @@ static void put(struct ranking *ranking, const struct ranking_sum *sums, size_t 
     }
 }
 
+static enum err put_surely(struct ranking *ranking, const struct ranking_sum *sums, size_t count)
+{
+    return ranking_put_surely(self_of(ranking)->inner, sums, count);
+}
+
 static void move(struct ranking *ranking, int64_t product_id, struct str category)
 {
     if (planted != PLANT_MOVES)
@@ -153,6 +158,7 @@ static struct ranking_client *client_free(struct ranking_client *base)
 static const struct ranking_backend backend = {
     .source = "planted",
     .put = put,
+    .put_surely = put_surely,
     .move = move,
     .copy_begin = copy_begin,
     .copy_end = copy_end,

@@ -91,6 +91,7 @@ static void fault_set(struct ranking *base, bool on)
 static const struct ranking_backend redis_backend = {
     .source = "redis",
     .put = rr_put,
+    .put_surely = rr_put_surely,
     .move = rr_move,
     .copy_begin = rr_copy_begin,
     .copy_end = rr_copy_end,
@@ -115,6 +116,16 @@ static struct redis_ranking *parts_free(struct redis_ranking *ranking)
     return mem_free(ranking);
 }
 
+static void fill_in(struct ranking_redis_options *options)
+{
+    if (!options->timeout_ms)
+        options->timeout_ms = TIMEOUT_MS;
+    if (!options->flush_every_ms)
+        options->flush_every_ms = FLUSH_EVERY_MS;
+    if (!options->step_products)
+        options->step_products = STEP_PRODUCTS;
+}
+
 static void init(struct redis_ranking *ranking, const struct ranking_redis_options *options)
 {
     pthread_condattr_t attr;
@@ -122,10 +133,7 @@ static void init(struct redis_ranking *ranking, const struct ranking_redis_optio
 
     ranking->base.backend = &redis_backend;
     ranking->options = *options;
-    if (!ranking->options.timeout_ms)
-        ranking->options.timeout_ms = TIMEOUT_MS;
-    ranking->flush_every_ms = FLUSH_EVERY_MS;
-    ranking->step_products = STEP_PRODUCTS;
+    fill_in(&ranking->options);
     ASSERT(getrandom(&random, sizeof random, 0) == sizeof random);
     snprintf(ranking->token, sizeof ranking->token, "%016" PRIx64, random);
     pthread_mutex_init(&ranking->lock, NULL);
@@ -135,15 +143,20 @@ static void init(struct redis_ranking *ranking, const struct ranking_redis_optio
     pthread_condattr_destroy(&attr);
     list_init(&ranking->queue);
     list_init(&ranking->flight);
+    list_init(&ranking->clients);
     rr_thread_init(ranking);
 }
 
 static enum err start(struct redis_ranking *ranking)
 {
+    struct redis_options options = ranking->options.redis;
+
     ranking->loop = loop_new();
     if (!ranking->loop)
         return ERR_NOMEM;
-    ranking->redis = redis_new(ranking->loop, &ranking->options.redis);
+    /* The thread has no slot of metrics. */
+    options.metrics = NULL;
+    ranking->redis = redis_new(ranking->loop, &options);
     if (!ranking->redis)
         return ERR_NOMEM;
     TRY(loop_timer_start(ranking->loop, &ranking->timer, 1));
@@ -196,4 +209,19 @@ struct ranking *ranking_redis_close(struct ranking *base)
     pthread_join(ranking->thread, NULL);
     parts_free(ranking);
     return NULL;
+}
+
+struct redis_stats ranking_redis_stats(struct ranking *base)
+{
+    struct redis_ranking *ranking = redis_ranking_self(base);
+    struct redis_stats sum = redis_stats(ranking->redis);
+    struct redis_client *client;
+
+    pthread_mutex_lock(&ranking->lock);
+    LIST_FOREACH (client, &ranking->clients, struct redis_client, node) {
+        struct redis_stats one = redis_stats(client->redis);
+        redis_stats_add(&sum, &one);
+    }
+    pthread_mutex_unlock(&ranking->lock);
+    return sum;
 }

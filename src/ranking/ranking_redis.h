@@ -15,6 +15,8 @@ struct ranking_redis_options {
     struct redis_options redis; /* copied; what it points to is borrowed */
     uint32_t timeout_ms;        /* of a read; 0: 10 */
     size_t boards_max;          /* > 0; of all servers together */
+    uint32_t flush_every_ms;    /* sums; many sales of one product are one then; 0: 20 */
+    uint32_t step_products;     /* of a board that is being made, at once; 0: 128 */
 };
 
 /* Waits a little for a first answer of the store, and goes on without one: it may come later.
@@ -23,3 +25,6 @@ enum err ranking_redis_open(const struct ranking_redis_options *options,
                             struct ranking **ret_ranking) MUST_CHECK;
 /* Its clients freed. What is queued is sent if that is possible at once. */
 struct ranking *ranking_redis_close(struct ranking *ranking);
+
+/* Of all its connections. Any thread. */
+struct redis_stats ranking_redis_stats(struct ranking *ranking);

@@ -198,15 +198,41 @@ static enum rr_code run(struct redis_ranking *ranking, struct feed_item *item)
     return item->code;
 }
 
-static void put_copy(struct redis_ranking *ranking, const struct ranking_sum *sums, size_t count)
+static enum err put_awaited(struct redis_ranking *ranking, bool of_copy,
+                            const struct ranking_sum *sums, size_t count)
 {
-    for (size_t at = 0; at < count && !ranking->copy_failed; at += SUMS_AT_ONCE) {
+    for (size_t at = 0; at < count; at += SUMS_AT_ONCE) {
         struct feed_item item = { .kind = ITEM_PUT,
+                                  .of_copy = of_copy,
                                   .sums = sums + at,
                                   .count = MIN(count - at, SUMS_AT_ONCE) };
         if (run(ranking, &item) != RR_OK)
-            ranking->copy_failed = true;
+            return ERR_UNAVAILABLE;
     }
+    return ERR_OK;
+}
+
+static void put_copy(struct redis_ranking *ranking, const struct ranking_sum *sums, size_t count)
+{
+    if (!ranking->copy_failed && put_awaited(ranking, true, sums, count) != ERR_OK)
+        ranking->copy_failed = true;
+}
+
+static bool is_away(const struct redis_ranking *ranking)
+{
+    return ranking->fault || !ranking->reachable;
+}
+
+enum err rr_put_surely(struct ranking *base, const struct ranking_sum *sums, size_t count)
+{
+    struct redis_ranking *ranking = redis_ranking_self(base);
+    enum err e = ERR_UNAVAILABLE;
+
+    pthread_mutex_lock(&ranking->lock);
+    if (!is_away(ranking))
+        e = put_awaited(ranking, false, sums, count);
+    pthread_mutex_unlock(&ranking->lock);
+    return e;
 }
 
 void rr_put(struct ranking *base, const struct ranking_sum *sums, size_t count)
@@ -256,11 +282,12 @@ static enum err copy_begin(struct redis_ranking *ranking, int64_t from_day)
 {
     struct feed_item item = { .kind = ITEM_BEGIN, .sum.day = from_day };
 
-    if (ranking->fault)
-        return ERR_UNAVAILABLE;
     ranking->copying = false;
-    if (run(ranking, &item) != RR_OK)
+    if (is_away(ranking))
         return ERR_UNAVAILABLE;
+    enum rr_code code = run(ranking, &item);
+    if (code != RR_OK)
+        return code == RR_BUSY ? ERR_CONFLICT : ERR_UNAVAILABLE;
     ranking->floor_day = from_day;
     ranking->copying = true;
     ranking->copy_failed = false;

@@ -87,15 +87,18 @@ static inline void store_use(const char *variable)
         fail_msg("%s", why);
 }
 
-static inline struct ranking *here_open_more(void)
+static inline struct ranking *here_open_more(size_t boards_max, uint32_t step)
 {
-    struct ranking_redis_options options = { .redis = { .target = &target },
-                                             .timeout_ms = 2000,
-                                             .boards_max = 64 };
+    struct ranking_redis_options options = {
+        .redis = { .target = &target, .connect_timeout_ms = 2000, .silence_ms = 2000 },
+        .timeout_ms = 2000,
+        .flush_every_ms = 1,
+        .boards_max = boards_max,
+        .step_products = step
+    };
     struct ranking *ranking;
 
     assert_here(ranking_redis_open(&options, &ranking));
-    redis_ranking_self(ranking)->flush_every_ms = 0;
     return ranking;
 }
 

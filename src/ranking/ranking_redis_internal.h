@@ -58,6 +58,7 @@ struct feed_item {
     /* BEGIN, PUT, END: somebody waits */
     const struct ranking_sum *sums;
     size_t count;
+    bool of_copy;
     bool over;
     enum rr_code code;
     char category[]; /* of sum */
@@ -78,9 +79,7 @@ enum sending {
 struct redis_ranking {
     struct ranking base;
     struct ranking_redis_options options;
-    char token[24];          /* of this server's copies */
-    uint64_t flush_every_ms; /* sums; so that many sales of one product are one */
-    size_t step_products;    /* of a board that is being made, at once */
+    char token[24]; /* of this server's copies */
     pthread_t thread;
     struct loop *loop;
 
@@ -100,6 +99,7 @@ struct redis_ranking {
     struct list queue, flight;
     size_t queued;
     struct feed_item *cells[QUEUE_CELLS];
+    struct list clients;
     bool woken, stopping;
     bool sweeping;
 
@@ -132,6 +132,7 @@ void rr_lose(struct redis_ranking *ranking);
 
 /* ranking_redis_feed.c */
 void rr_put(struct ranking *ranking, const struct ranking_sum *sums, size_t count);
+enum err rr_put_surely(struct ranking *ranking, const struct ranking_sum *sums, size_t count);
 void rr_move(struct ranking *ranking, int64_t product_id, struct str category);
 void rr_forget_before(struct ranking *ranking, int64_t day);
 enum err rr_copy_begin(struct ranking *ranking, int64_t from_day);
@@ -150,6 +151,13 @@ void *rr_thread(void *ranking);
 void rr_thread_init(struct redis_ranking *ranking);
 
 /* ranking_redis_read.c */
+struct redis_client {
+    struct ranking_client base;
+    struct list node; /* in ranking->clients */
+    struct loop *loop;
+    struct redis *redis;
+    size_t in_flight;
+};
 void rr_read(struct ranking_client *client, struct ranking_read *read);
 struct ranking_client *rr_client_new(struct ranking *ranking, struct loop *loop);
 struct ranking_client *rr_client_free(struct ranking_client *client);

@@ -13,13 +13,6 @@
 enum { MAKE_MS = 1000, READ_ARGS = 16, READ_TEXT_BYTES = 256 };
 enum { FIELD_RANK = 5, FIELD_FIRST, FIELD_ENTRIES, FIELDS };
 
-struct redis_client {
-    struct ranking_client base;
-    struct loop *loop;
-    struct redis *redis;
-    size_t in_flight;
-};
-
 struct asking {
     struct redis_call call;
     struct ranking_read *read;
@@ -177,7 +170,7 @@ static void fill(struct asking *asking, struct sales_days days)
     rr_args_int(args, page ? read->offset : read->product_id);
     rr_args_int(args, page ? read->limit : read->around);
     rr_args_int(args, (int64_t)ranking_of(read)->options.boards_max);
-    rr_args_int(args, (int64_t)ranking_of(read)->step_products);
+    rr_args_int(args, (int64_t)ranking_of(read)->options.step_products);
 }
 
 /* False: it is known already. */
@@ -236,25 +229,33 @@ void rr_read(struct ranking_client *base, struct ranking_read *read)
 
 /* ---- clients ---- */
 
-struct ranking_client *rr_client_new(struct ranking *ranking, struct loop *loop)
+struct ranking_client *rr_client_new(struct ranking *base, struct loop *loop)
 {
+    struct redis_ranking *ranking = redis_ranking_self(base);
     struct redis_client *client = mem_alloc(sizeof *client);
 
     if (!client)
         return NULL;
-    client->base.ranking = ranking;
+    client->base.ranking = base;
     client->loop = loop;
-    client->redis = redis_new(loop, &redis_ranking_self(ranking)->options.redis);
+    client->redis = redis_new(loop, &ranking->options.redis);
     if (!client->redis)
         return mem_free(client);
+    pthread_mutex_lock(&ranking->lock);
+    list_append(&ranking->clients, &client->node);
+    pthread_mutex_unlock(&ranking->lock);
     return &client->base;
 }
 
 struct ranking_client *rr_client_free(struct ranking_client *base)
 {
     struct redis_client *client = CONTAINER_OF(base, struct redis_client, base);
+    struct redis_ranking *ranking = redis_ranking_self(base->ranking);
 
     ASSERT(client->in_flight == 0);
+    pthread_mutex_lock(&ranking->lock);
+    list_remove(&client->node);
+    pthread_mutex_unlock(&ranking->lock);
     redis_free(client->redis);
     return mem_free(client);
 }

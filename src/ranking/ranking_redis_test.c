@@ -5,12 +5,10 @@
 
 static struct ranking *opened;
 
-static struct ranking *open_with(size_t boards_max, size_t step)
+static struct ranking *open_with(size_t boards_max, uint32_t step)
 {
     store_open();
-    opened = here_open_more();
-    redis_ranking_self(opened)->options.boards_max = boards_max;
-    redis_ranking_self(opened)->step_products = step;
+    opened = here_open_more(boards_max, step);
     return opened;
 }
 

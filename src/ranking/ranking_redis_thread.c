@@ -19,7 +19,6 @@ enum {
     STOP_MS = 500,
     FAILURES_SAID = 5, /* in a row: about a quarter of a second */
     SWEEP_PRODUCTS = 200,
-    COPY_TTL_MS = 15000,
 };
 
 static void next(struct redis_ranking *ranking);
@@ -75,12 +74,12 @@ static void sums_args(struct redis_ranking *ranking)
     }
 }
 
-static void copied_args(struct redis_ranking *ranking, const struct feed_item *item)
+static void awaited_args(struct redis_ranking *ranking, const struct feed_item *item)
 {
     struct rr_args *args = &ranking->args;
 
     rr_args_call(args, RANKING_REDIS_NAME("put"), false);
-    rr_args_text(args, str_from(ranking->token));
+    rr_args_text(args, item->of_copy ? str_from(ranking->token) : STR(""));
     rr_args_int(args, clock_wall_ms());
     for (size_t i = 0; i < item->count; i++)
         rr_args_sum(args, &item->sums[i]);
@@ -109,10 +108,9 @@ static void item_args(struct redis_ranking *ranking, struct feed_item *item)
         rr_args_call(args, RANKING_REDIS_NAME("copy_begin"), false);
         rr_args_text(args, str_from(ranking->token));
         rr_args_int(args, item->sum.day);
-        rr_args_int(args, COPY_TTL_MS);
         return;
     case ITEM_PUT:
-        copied_args(ranking, item);
+        awaited_args(ranking, item);
         return;
     case ITEM_END:
         rr_args_call(args, RANKING_REDIS_NAME("copy_end"), false);
@@ -192,7 +190,7 @@ static void done(struct redis_call *call)
     else
         answered(ranking, &header, call);
     if (ranking->sending == SENDING_ITEMS)
-        ranking->flush_at_ms = loop_now_ms(ranking->loop) + ranking->flush_every_ms;
+        ranking->flush_at_ms = loop_now_ms(ranking->loop) + ranking->options.flush_every_ms;
     if (ranking->sending != SENDING_LOAD)
         ranking->status_at_ms = loop_now_ms(ranking->loop) + STATUS_EVERY_MS;
     ranking->sending = SENDING_NOTHING;
@@ -302,7 +300,7 @@ static void woken(struct loop_task *task)
 static void tick(struct loop_timer *timer)
 {
     struct redis_ranking *ranking = CONTAINER_OF(timer, struct redis_ranking, timer);
-    uint64_t every_ms = ranking->flush_every_ms ? MIN(ranking->flush_every_ms, TICK_MS) : TICK_MS;
+    uint64_t every_ms = MIN(ranking->options.flush_every_ms, TICK_MS);
 
     err_ignore(loop_timer_start(ranking->loop, timer, every_ms), "its slot is there");
     next(ranking);

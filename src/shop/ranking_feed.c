@@ -20,7 +20,7 @@ struct copy {
     int64_t rows;
 };
 
-static struct ranking_sum sum_of(const struct ledger_sale *sale)
+struct ranking_sum ranking_sum_of(const struct ledger_sale *sale)
 {
     return (struct ranking_sum){ .day = sale->day,
                                  .version = sale->version,
@@ -42,7 +42,7 @@ void ranking_feed_committed(struct shop *shop, const struct ledger_changes *chan
                          changes->products[i].category.ptr ? changes->products[i].category
                                                            : STR(""));
     for (size_t i = 0; i < changes->sale_count; i++) {
-        sums[count++] = sum_of(&changes->sales[i]);
+        sums[count++] = ranking_sum_of(&changes->sales[i]);
         if (count == PUT_AT_ONCE || i + 1 == changes->sale_count) {
             ranking_put(shop->ranking, sums, count);
             count = 0;
@@ -61,7 +61,7 @@ static bool copy_sale(void *context, const struct ledger_sale *sale)
     struct copy *copy = context;
     struct ranking_sum *sum = &copy->sums[copy->count];
 
-    *sum = sum_of(sale);
+    *sum = ranking_sum_of(sale);
     sum->category.len = MIN(sum->category.len, sizeof copy->categories[0]);
     if (sum->category.len)
         memcpy(copy->categories[copy->count], sum->category.ptr, sum->category.len);
@@ -183,6 +183,8 @@ struct ranking_numbers ranking_numbers(const struct shop *shop)
     numbers.backup_at_ms = atomic_load_explicit(&feed->backup_at_ms, memory_order_relaxed);
     numbers.boards_written = atomic_load_explicit(&feed->boards_written, memory_order_relaxed);
     numbers.backup_failures = atomic_load_explicit(&feed->backup_failures, memory_order_relaxed);
+    numbers.relayed = atomic_load_explicit(&feed->relayed, memory_order_relaxed);
+    numbers.outbox_age_ms = atomic_load_explicit(&feed->outbox_age_ms, memory_order_relaxed);
     return numbers;
 }
 

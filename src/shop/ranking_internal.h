@@ -31,8 +31,9 @@ bool ranking_last_find(const struct ranking_last *last, int64_t after_ms, struct
 
 struct ranking_feed {
     pthread_mutex_t copying; /* one copy at a time */
-    _Atomic uint64_t answers[RANKING_ORIGIN_N], last_good, copies, boards_written, backup_failures;
-    _Atomic int64_t backup_at_ms;
+    _Atomic uint64_t answers[RANKING_ORIGIN_N], last_good, copies, boards_written, backup_failures,
+        relayed;
+    _Atomic int64_t backup_at_ms, outbox_age_ms;
     _Atomic bool backup_fault, backup_cut; /* no more time: what is left is for the next start */
     _Atomic bool suspect;
 };
@@ -52,6 +53,17 @@ bool ranking_feed_wants_copy(const struct shop *shop);
 void ranking_feed_suspect(struct shop *shop);
 /* What a commit changed, on the ledger's thread. */
 void ranking_feed_committed(struct shop *shop, const struct ledger_changes *changes);
+
+/* Sums as a ledger has them. */
+struct ranking_sum ranking_sum_of(const struct ledger_sale *sale);
+
+/* ranking_relay.c: from the outbox of a shared store. */
+enum err ranking_relay_start(struct ranking_relay *relay, struct shop_loop *loop) MUST_CHECK;
+void ranking_relay_stop(struct ranking_relay *relay);
+static inline bool ranking_relay_is_idle(const struct ranking_relay *relay)
+{
+    return !relay->working;
+}
 
 /* backup.c: every board that is out of date; blocks. ERR_TIMEOUT: cut short. */
 enum err backup_run(struct shop *shop, int64_t *ret_written) MUST_CHECK;

@@ -30,7 +30,8 @@ static void copy_done(struct loop_work *work)
 
     jobs->copying = false;
     jobs->next_copy_ms = loop_now_ms(jobs->loop->loop) + COPY_AGAIN_MS;
-    if (jobs->copy_err != ERR_OK && jobs->copy_err != jobs->copy_err_said)
+    if (jobs->copy_err != ERR_OK && jobs->copy_err != ERR_CONFLICT &&
+        jobs->copy_err != jobs->copy_err_said)
         LOG(LOG_WARN, "ranking not copied, trying again",
             LOG_CSTR("error", err_name(jobs->copy_err)));
     jobs->copy_err_said = jobs->copy_err;
@@ -171,6 +172,7 @@ enum err ranking_jobs_start(struct ranking_jobs *jobs, struct shop_loop *loop)
     int64_t every_ms = loop->shop->config->ranking_backup_every_ms;
     jobs->next_backup_ms = loop_now_ms(loop->loop) + (uint64_t)MIN(every_ms, AFTER_START_MS);
     jobs->timer.run = look;
+    TRY(ranking_relay_start(&jobs->relay, loop));
     return loop_timer_start(loop->loop, &jobs->timer, LOOK_MS);
 }
 
@@ -178,6 +180,7 @@ static void stop(struct ranking_jobs *jobs)
 {
     jobs->stopped = true;
     loop_timer_stop(&jobs->timer);
+    ranking_relay_stop(&jobs->relay);
 }
 
 static void cut(struct loop_timer *timer)
@@ -214,7 +217,8 @@ void ranking_jobs_drain(struct ranking_jobs *jobs)
 
 bool ranking_jobs_are_idle(const struct ranking_jobs *jobs)
 {
-    return !jobs->copying && !jobs->backing_up && !jobs->preparing;
+    return ranking_relay_is_idle(&jobs->relay) && !jobs->copying && !jobs->backing_up &&
+           !jobs->preparing;
 }
 
 void ranking_jobs_fini(struct ranking_jobs *jobs)

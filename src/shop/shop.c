@@ -91,7 +91,8 @@ enum err shop_open(struct shop *shop, bool (*needs_gate)(void *context, int64_t 
 
     *ret_holders = 0;
     /* Nothing is sold or refused for want of a ranking: the first loop copies it again. */
-    if (shop->ranking && ranking_feed_copy(shop) != ERR_OK)
+    if (shop->ranking && (!ledger_is_shared(shop->ledger) || ranking_feed_wants_copy(shop)) &&
+        ranking_feed_copy(shop) != ERR_OK)
         LOG(LOG_WARN, "ranking not copied at start");
     if (shop->servers)
         TRY(servers_enter(shop->servers));

@@ -108,6 +108,8 @@ struct ranking_numbers {
     uint64_t copies;                               /* whole ones, of the sums */
     int64_t backup_at_ms;                          /* of the last one that worked; 0: none yet */
     uint64_t boards_written, backup_failures;
+    uint64_t relayed;      /* sums copied from the store's outbox */
+    int64_t outbox_age_ms; /* of the oldest that is in it; 0: it is empty */
 };
 struct ranking_numbers ranking_numbers(const struct shop *shop);
 /* Profile test: backups fail while it is on. */
@@ -116,9 +118,19 @@ void ranking_backup_fault_set(struct shop *shop, bool on);
 /* ---- private: what the first loop does for all (ranking_jobs.c), and what a loop remembers ----
  */
 
+/* What other servers' commits, or this one's before it died, noted in the store. */
+struct ranking_relay {
+    struct shop_loop *loop; /* NULL: there is nothing to relay */
+    struct loop_timer timer;
+    struct loop_work work;
+    bool working;
+    uint64_t compact_ms; /* loop_now_ms(): when the outbox is made smaller, with the ranking away */
+};
+
 struct ranking_jobs {
     struct shop_loop *loop; /* NULL: not this loop's */
     struct loop_timer timer, cut;
+    struct ranking_relay relay;
     struct loop_work copy, backup;
     bool copying, backing_up, preparing, stopped;
     bool last_backup_due; /* once more when the present one has ended */

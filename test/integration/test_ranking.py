@@ -17,6 +17,7 @@ SEOUL = datetime.timezone(datetime.timedelta(hours=9))
 WINDOWS = ("daily", "weekly", "monthly", "rolling")
 BUYER = 900001
 EPOCH = datetime.date(1970, 1, 1)
+SHARED_SECONDS = 0.3
 
 
 def days_of(window, day):
@@ -36,7 +37,7 @@ class Shop:
 
     def __init__(self, server, day="2031-05-14", zone=SEOUL):
         self.server, self.zone, self.keys, self.sums, self.moves = server, zone, 0, {}, 0
-        self.category, self.price, self.bought = {}, {}, {}
+        self.category, self.price, self.bought, self.changed = {}, {}, {}, False
         self.clock(day)
         server.make_users(BUYER, 1, 10**15)
 
@@ -62,6 +63,13 @@ class Shop:
         self.moves += 1
         old = self.sums.get((day, product), (0, 0, 0))
         self.sums[day, product] = (old[0] + units, old[1] + units * self.price[product], self.moves)
+        self.changed = True
+
+    def settle(self):
+        """What was sold comes into a ranking that servers share a moment after the answer."""
+        if self.changed and hasattr(self.server, "nodes"):
+            time.sleep(SHARED_SECONDS)
+        self.changed = False
 
     def order(self, items):
         """Buys it, by answer of the server; gives (order id, day)."""
@@ -101,10 +109,12 @@ class Shop:
     # ---- what the server says ----
 
     def top(self, **query):
+        self.settle()
         words = "&".join(f"{name}={value}" for name, value in query.items())
         return self.server.get(f"/api/products/ranking/top?{words}")
 
     def place(self, product, status=200, **query):
+        self.settle()
         words = "&".join(f"{name}={value}" for name, value in query.items())
         return self.server.get(f"/api/products/ranking/product/{product}?{words}", status)
 
@@ -120,7 +130,7 @@ class Shop:
 
     def recovered(self):
         """The primary is back, and what was kept for a moment without it is gone."""
-        wait_for(lambda: not self.top()["stale"])
+        wait_for(lambda: not any(self.top()["stale"] for _ in getattr(self.server, "nodes", [0])))
         time.sleep(0.06)
 
     def boards(self, **where):
@@ -341,6 +351,7 @@ def test_what_is_sold_most(shop):
         for product in range(100, 108):
             if (product + back) % 3:
                 shop.sell(product, 9 if back == 3 else 1 + (product % 2))
+        shop.settle()
         said = shop.server.get("/api/products/top")
         wanted = shop.board("3days", shop.today())[:5]
         assert said["period"] == "3days"
@@ -394,6 +405,7 @@ def test_many_sales_and_refunds(serve):
 # ---- the primary is away ----
 
 
+@pytest.mark.embedded  # about what one server remembers, or counts
 def test_primary_away(serve):
     shop = Shop(serve(ranking__backup_every="1h"))
     shop.products(100, 3)
@@ -458,6 +470,7 @@ def test_backup_is_served(serve):
     shop.expect(today)
 
 
+@pytest.mark.embedded  # about what one server remembers, or counts
 def test_ledger_away(shop):
     """The ranking is in memory: it does not need the ledger to be read."""
     shop.products(100, 3)
@@ -711,6 +724,7 @@ def test_stream_is_not_too_fast(shop):
     stream.close()
 
 
+@pytest.mark.embedded  # about what one server remembers, or counts
 def test_streams_are_bounded_and_end(serve):
     shop = Shop(serve(ranking__streams_max=3))
     shop.product(100)
