@@ -32,7 +32,7 @@ ci_stages=(
     "stores     300  unit tests of what speaks to Redis and PostgreSQL, on real ones"
     "stores_sanitized 600 the same under ASan and UBSan, then under TSan"
     "integration 600 the server from outside, over HTTP"
-    "integration_distributed 600 the same, of two servers on one Redis and one PostgreSQL"
+    "integration_distributed 1500 the same, of two servers on one Redis and one PostgreSQL"
     "integration_sanitized 900 the same under ASan and UBSan, and at the same time under TSan"
     "schema     240  schemathesis from /openapi.json, all its checks"
     "typescript 240  types from /openapi.json, a client that fits them and runs"
