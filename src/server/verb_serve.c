@@ -98,6 +98,19 @@ static void announce(const struct server *server, uint64_t started_ns)
     log_flush();
 }
 
+enum { GATES_WAIT_MS = 3000 };
+
+/* Gates in a store are looked at, or built, by the first loop. Whoever reads the address may expect
+ * them to be open, unless it takes long. */
+static void await_gates(const struct server *server)
+{
+    const struct timespec moment = { .tv_nsec = 5 * 1000000 };
+    uint64_t until_ms = clock_boot_ms() + GATES_WAIT_MS;
+
+    while (!shop_gates_are_open(&server->shop) && clock_boot_ms() < until_ms)
+        nanosleep(&moment, NULL);
+}
+
 /* From an open server to its end. */
 static int run(struct server *server, uint64_t started_ns)
 {
@@ -108,6 +121,7 @@ static int run(struct server *server, uint64_t started_ns)
                   server->thread_count);
         _exit(VERB_FAILED); /* some of them may run */
     }
+    await_gates(server);
     announce(server, started_ns);
     if (!server_wait(server)) {
         log_flush();

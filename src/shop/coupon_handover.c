@@ -29,7 +29,7 @@ static void end(struct handover *handover, enum err e)
 
 static bool is_too_late(const struct handover *handover)
 {
-    return loop_now_ms(handover->loop->loop) >= handover->give_up_ms;
+    return handover->loop->draining || loop_now_ms(handover->loop->loop) >= handover->give_up_ms;
 }
 
 static void again(struct loop_timer *timer)

@@ -109,6 +109,18 @@ enum err shop_open(struct shop *shop, bool (*needs_gate)(void *context, int64_t 
     return ERR_OK;
 }
 
+bool shop_gates_are_open(const struct shop *shop)
+{
+    const struct catalog_list *all = catalog_list(shop->catalog);
+    int64_t now_ms = clock_wall_ms();
+
+    for (size_t i = 0; i < all->count; i++)
+        if (coupon_window(&all->items[i]->settings, now_ms) != COUPON_AFTER &&
+            !gate_status(shop->gate, all->items[i]->coupon_id).open)
+            return false;
+    return true;
+}
+
 int64_t coupon_remaining(struct shop *shop, const struct coupon *coupon)
 {
     struct gate_status gate = gate_status(shop->gate, coupon->coupon_id);

@@ -67,6 +67,9 @@ void shop_fini(struct shop *shop);
 enum err shop_open(struct shop *shop, bool (*needs_gate)(void *context, int64_t coupon_id),
                    void *context, int64_t *ret_holders) MUST_CHECK;
 
+/* Any thread: the gates of all coupons that may be taken are open. */
+bool shop_gates_are_open(const struct shop *shop);
+
 /* On its loop's thread. `sweeps`: this loop runs the sweeper. */
 enum err shop_loop_init(struct shop_loop *loop, struct shop *shop, struct loop *on,
                         struct metrics_slot *metrics, bool sweeps) MUST_CHECK;
