@@ -33,6 +33,7 @@ void ledger_decide_attempt_claim(struct ledger_rows *rows, struct ledger_attempt
     claim->found = row->row.found && row->state == LEDGER_ATTEMPT_OPEN;
     if (!claim->found)
         return;
+    claim->now_ms = rows->now_ms;
     row->attempt.claim++;
     row->changed = true;
     claim->attempt = row->attempt;

@@ -175,7 +175,8 @@ struct ledger_attempt_claim {
     struct ledger_attempt
         attempt; /* kind, subject_id, number; found: the rest, with its new claim */
 
-    bool found; /* it is open */
+    bool found;     /* it is open */
+    int64_t now_ms; /* the ledger's time: how old an attempt is, all servers judge by one clock */
 };
 
 struct ledger_attempt_settle {

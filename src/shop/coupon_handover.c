@@ -374,7 +374,6 @@ static void offer_losers(struct handover *handover)
 static void checked(struct servers_refresh *refresh, enum err e)
 {
     struct handover *handover = CONTAINER_OF(refresh, struct handover, refresh);
-
     const struct coupon *now = catalog_find(shop_of(handover)->catalog, handover->coupon_id);
     struct gate *gate = shop_of(handover)->gate;
 

@@ -14,7 +14,8 @@ enum {
     SWEEP_MAX = 1024,
     SWEEP_EVERY_MS = 250,
     SWEEP_MORE_MS = 2,
-    OFFER_AGAIN_MS = 50
+    OFFER_AGAIN_MS = 50,
+    STORE_AGAIN_MS = 100
 };
 
 enum err placement_new(struct shop_loop *loop, int64_t coupon_id, struct placement **ret_placement)
@@ -228,6 +229,26 @@ static void settle_stored(struct placement *placement)
     placement_free(placement);
 }
 
+static bool store_later(struct placement *placement);
+
+static void store_told(struct loop_timer *timer)
+{
+    struct placement *placement = CONTAINER_OF(timer, struct placement, again);
+
+    if (ledger_room_take(placement->loop->ledger)) {
+        placement->room = true;
+        placement_store(placement, true);
+    } else if (!store_later(placement)) {
+        end(placement, COUPON_TAKE_UNAVAILABLE);
+    }
+}
+
+static bool store_later(struct placement *placement)
+{
+    placement->again.run = store_told;
+    return loop_timer_start(placement->loop->loop, &placement->again, STORE_AGAIN_MS) == ERR_OK;
+}
+
 static void place_done(struct ledger_command *command)
 {
     struct placement *placement = CONTAINER_OF(command, struct placement, command);
@@ -237,6 +258,11 @@ static void place_done(struct ledger_command *command)
         settle_stored(placement);
         return;
     }
+    /* A gate in a store may be rewound and not have it any more: what was told stays in these hands
+     * until it is stored, and a hand-in waits for it. */
+    if (placement->ask.purpose == GATE_RESERVE && placement->ask.outcome == GATE_GRANTED &&
+        gate_is_shared(placement->loop->shop->gate) && store_later(placement))
+        return;
     /* Certainly not stored. What was told, or joined, stays pending: the sweeper writes it again.
      */
     if (command->err != ERR_UNCERTAIN && placement->ask.purpose == GATE_ISSUE &&

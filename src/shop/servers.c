@@ -117,20 +117,20 @@ static void lease_renew(struct servers *servers)
     atomic_store(&servers->live, servers->beat.live);
 }
 
-static void coupon_take_over(struct servers *servers, const struct coupon *coupon)
+/* False: no memory, the next beat brings it again. */
+static bool coupon_take_over(struct servers *servers, const struct coupon *coupon)
 {
     struct shop *shop = servers->shop;
     const struct coupon *known = catalog_find(shop->catalog, coupon->coupon_id);
 
     if (known && known->epoch > coupon->epoch)
-        return; /* read before this server raised it itself */
-    if (catalog_put(shop->catalog, coupon) != ERR_OK)
-        return; /* the next beat brings it again */
+        return true; /* read before this server raised it itself */
     if (coupon->closing)
         gate_close(shop->gate, coupon->coupon_id);
-    else if (!servers->sole)
-        err_ignore(gate_adopt(shop->gate, coupon->coupon_id, coupon->epoch, &coupon->settings),
-                   "closed until the next change");
+    if (catalog_put(shop->catalog, coupon) != ERR_OK)
+        return false;
+    return coupon->closing || servers->sole ||
+           gate_adopt(shop->gate, coupon->coupon_id, coupon->epoch, &coupon->settings) == ERR_OK;
 }
 
 static void closings_take(struct servers *servers)
@@ -167,13 +167,17 @@ static void timeline_look(struct servers *servers)
     ranking_feed_suspect(servers->shop);
 }
 
+/* The lease last: whoever has one knows what is closing. */
 static void beat_take(struct servers *servers)
 {
-    lease_renew(servers);
+    bool whole = true;
+
     for (size_t i = 0; i < servers->beat.coupon_count; i++)
-        coupon_take_over(servers, &servers->beat.coupons[i]);
+        whole &= coupon_take_over(servers, &servers->beat.coupons[i]);
     closings_take(servers);
     timeline_look(servers);
+    if (whole)
+        lease_renew(servers);
 }
 
 /* ---- who asked for one ---- */

@@ -150,6 +150,15 @@ static void gateway_ask(struct settlement *self)
 
 /* ---- the claim ---- */
 
+/* A void that was sent may arrive late: nobody charges after it, unless it was refused. */
+static bool should_void(const struct settlement *self, int64_t now_ms)
+{
+    int64_t age_ms = now_ms - self->attempt.started_at_ms;
+    bool is_old = age_ms >= self->settler->loop->shop->config->payment_void_after_ms;
+
+    return !self->void_refused && (self->voiding || is_old);
+}
+
 static void claim_done(struct shop_command *command)
 {
     struct settlement *self = CONTAINER_OF(command, struct settlement, command);
@@ -158,6 +167,7 @@ static void claim_done(struct shop_command *command)
     if (command->ledger.err == ERR_OK && claim->found) {
         self->attempt = claim->attempt;
         self->claimed = true;
+        self->voiding = should_void(self, claim->now_ms);
         gateway_ask(self);
         return;
     }
@@ -186,17 +196,12 @@ static void claim(struct settlement *self)
 /* One more try. A void has a claim of its own; where it is refused, the call itself comes again. */
 static void try_now(struct settlement *self)
 {
-    int64_t age_ms = clock_wall_ms() - self->attempt.started_at_ms;
-    bool is_old = age_ms >= self->settler->loop->shop->config->payment_void_after_ms;
-    bool voiding = !self->void_refused && (self->voiding || is_old);
-
     self->settler->asking++;
-    if (self->claimed && voiding == self->voiding) {
+    /* This server's clock only says when it is worth a claim. */
+    if (self->claimed && should_void(self, clock_wall_ms()) == self->voiding)
         gateway_ask(self);
-        return;
-    }
-    self->voiding = voiding;
-    claim(self);
+    else
+        claim(self);
 }
 
 /* ---- what is open ---- */
