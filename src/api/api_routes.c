@@ -171,7 +171,7 @@ const struct api_route api_routes[] = {
       "The gate begins a new life, from the ledger's rows.",
       admin_coupons_rebuild, API_ADMIN,
       .status = 200, .answer = &coupon_answer_json,
-      .problems = STORE | PROBLEM_BIT(NOT_FOUND) | PROBLEM_BIT(CONFLICT) },
+      .problems = PROBLEM_BIT(STORE_UNAVAILABLE) | PROBLEM_BIT(NOT_FOUND) },
     { HTTP_GET, "/api/admin/coupons/{couponId}/proof", "proveCoupon", "administration",
       "Whether the drop was right, during it or afterwards.",
       admin_proof, API_ADMIN,
