@@ -43,7 +43,7 @@ static void page_done(struct ledger_read *read)
         return;
     }
     struct gate_status gate = gate_status(call->loop->shop->shop->gate, call->ids[0]);
-    answer.total_count = gate.known ? gate.granted - gate.pending : self->issued;
+    answer.total_count = gate.counted ? gate.stored : self->issued;
     answer.winners = api_alloc(call, (read->row_count + 1) * sizeof *answer.winners);
     if (!answer.winners)
         return;

@@ -226,10 +226,12 @@ struct gate_status {
     bool known, open; /* open: here and in the store, of the same epoch */
     bool closed_here; /* gate_close() */
     enum gate_store store;
-    int64_t granted, pending, returned, remaining, epoch;
-    int64_t store_epoch;      /* the highest seen there */
-    int64_t settings_version; /* that the store judges by */
-    uint64_t changes;         /* the same as before: nothing has moved */
+    int64_t granted, pending, returned, epoch;
+    bool counted; /* the next two are known: as they were when they last could be read */
+    int64_t remaining, stored; /* places left; places granted and not pending */
+    int64_t store_epoch;       /* the highest seen there */
+    int64_t settings_version;  /* that the store judges by */
+    uint64_t changes;          /* the same as before: nothing has moved */
 };
 /* From what is known here: of a store as of the last answer or refresh. Never blocks. */
 struct gate_status gate_status(struct gate *gate, int64_t coupon_id);

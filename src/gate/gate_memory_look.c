@@ -34,6 +34,8 @@ struct gate_status gate_memory_status(struct gate *gate, int64_t coupon_id)
     result.granted = drop->drop.granted;
     result.pending = (int64_t)drop->drop.pending_count;
     result.returned = (int64_t)drop->drop.returned_count;
+    result.counted = true;
+    result.stored = result.granted - result.pending;
     result.remaining = drop_remaining(&drop->drop);
     result.epoch = result.store_epoch = drop->epoch;
     result.settings_version = drop->settings.version;

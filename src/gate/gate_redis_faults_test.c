@@ -129,7 +129,22 @@ static void test_emptied(void **state)
     expect(1, GATE_GRANTED, 1);
     REDIS_TELL(NULL, "FLUSHALL");
     expect_lost(GATE_STORE_MISSING);
+    /* How many were left is as it was. */
+    assert_true(look().counted);
+    assert_int_equal(look().remaining, 4);
     expect_mends();
+}
+
+/* Of a gate that was never seen nothing is known: a coupon that had ended when the server started.
+ */
+static void test_never_seen(void **state)
+{
+    (void)state;
+    struct coupon_settings settings = { .total_quantity = 100, .version = 1 };
+    assert_ok(gate_adopt(redis_gate, COUPON, 1, &settings));
+    struct gate_status status = gate_status(redis_gate, COUPON);
+    assert_true(status.known);
+    assert_false(status.counted);
 }
 
 static void test_key_gone(void **state)
@@ -678,6 +693,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     static const struct CMUnitTest tests[] = {
         TEST(test_emptied),
+        TEST(test_never_seen),
         TEST(test_key_gone),
         TEST(test_another_history),
         TEST(test_library_gone),

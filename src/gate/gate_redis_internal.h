@@ -41,6 +41,7 @@ struct redis_drop {
     int64_t epoch; /* of SQL, or of our own rebuild */
     struct coupon_settings settings;
     struct drop_news seen;
+    struct drop_news counts;            /* seen last of a gate that was there */
     int64_t store_epoch;                /* the highest ever seen */
     uint64_t seen_boot_ms;              /* when the question was asked that was answered last */
     uint64_t oldest_ms, oldest_boot_ms; /* age of the oldest pending entry, at that time */

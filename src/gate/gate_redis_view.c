@@ -83,6 +83,8 @@ void redis_drop_seen(struct redis_drop *drop, const struct drop_news *news)
             LOG_INT("coupon", drop->coupon_id), LOG_INT("epoch", news->epoch),
             LOG_CSTR("state", redis_store_name(news->store)));
     drop->seen = *news;
+    if (news->store == GATE_STORE_OPEN || news->store == GATE_STORE_SEALED)
+        drop->counts = *news;
     drop->store_epoch = MAX(drop->store_epoch, news->epoch);
     if (drop->over && (news->epoch != drop->over_epoch || news->version != drop->over_version ||
                        !redis_news_is_over(news)))
@@ -191,7 +193,7 @@ enum err redis_gate_adopt(struct gate *gate, int64_t coupon_id, int64_t epoch,
 
 static struct gate_status status_of(const struct redis_gate *gate, const struct redis_drop *drop)
 {
-    const struct drop_news *seen = &drop->seen;
+    const struct drop_news *seen = &drop->seen, *counts = &drop->counts;
 
     return (struct gate_status){
         .known = drop->known,
@@ -202,7 +204,9 @@ static struct gate_status status_of(const struct redis_gate *gate, const struct 
         .granted = seen->held,
         .pending = seen->pending,
         .returned = seen->returned,
-        .remaining = MAX(seen->quantity - seen->next + 1, 0) + seen->returned,
+        .counted = counts->store != GATE_STORE_UNASKED,
+        .remaining = MAX(counts->quantity - counts->next + 1, 0) + counts->returned,
+        .stored = counts->held - counts->pending,
         .epoch = drop->epoch,
         .store_epoch = drop->store_epoch,
         .settings_version = seen->version,

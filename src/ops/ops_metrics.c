@@ -16,7 +16,7 @@ static void newest_open(struct api *api, struct metrics_writer *writer,
     for (size_t i = list->count, shown = 0; i > 0 && shown < COUPONS_SHOWN; i--) {
         const struct coupon *coupon = list->items[i - 1];
         struct gate_status gate = gate_status(api->shop->gate, coupon->coupon_id);
-        if (!gate.known || coupon_window(&coupon->settings, now_ms) != COUPON_WITHIN)
+        if (!gate.counted || coupon_window(&coupon->settings, now_ms) != COUPON_WITHIN)
             continue;
         buf_reset(&label);
         buf_int(&label, coupon->coupon_id);

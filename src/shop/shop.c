@@ -125,9 +125,7 @@ int64_t coupon_remaining(struct shop *shop, const struct coupon *coupon)
 {
     struct gate_status gate = gate_status(shop->gate, coupon->coupon_id);
 
-    bool counts = gate.known && (gate.store == GATE_STORE_OPEN || gate.store == GATE_STORE_SEALED);
-
-    return counts ? gate.remaining : coupon->settings.total_quantity - coupon->witness.issued;
+    return gate.counted ? gate.remaining : coupon->settings.total_quantity - coupon->witness.issued;
 }
 
 /* ---- loops ---- */
