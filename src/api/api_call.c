@@ -285,6 +285,38 @@ static bool bind_key(struct api_call *call)
     return true;
 }
 
+/* ---- a coupon that another server has just made ---- */
+
+struct coupon_search {
+    struct api_call *call;
+    struct servers_refresh refresh;
+};
+
+static void coupon_searched(struct servers_refresh *refresh, enum err e)
+{
+    struct api_call *call = CONTAINER_OF(refresh, struct coupon_search, refresh)->call;
+
+    err_ignore(e, "then it is not known here");
+    call->route->handle(call);
+}
+
+/* False: it is known, or nobody else could have made it. */
+static bool coupon_search(struct api_call *call)
+{
+    struct shop *shop = call->loop->shop->shop;
+    struct coupon_search *search;
+
+    if (!(call->route->flags & API_COUPON) || !shop->servers ||
+        catalog_find(shop->catalog, call->ids[0]))
+        return false;
+    search = arena_alloc(&call->http->arena, sizeof *search);
+    if (!search)
+        return false;
+    *search = (struct coupon_search){ .call = call, .refresh.done = coupon_searched };
+    servers_refresh(call->loop->shop, &search->refresh);
+    return true;
+}
+
 void api_on_request(struct http_request *request)
 {
     struct api_loop *loop = loop_of(request);
@@ -299,7 +331,7 @@ void api_on_request(struct http_request *request)
     *call = (struct api_call){ .http = request, .loop = loop };
     request->user = call;
     if (find_route(call) && api_caller_admit(call) && answer_kept(call) && bind_query(call) &&
-        bind_body(call) && api_caller_owns(call) && bind_key(call))
+        bind_body(call) && api_caller_owns(call) && bind_key(call) && !coupon_search(call))
         call->route->handle(call);
 }
 

@@ -53,6 +53,7 @@ enum api_flag {
     API_UNLIMITED = 2,    /* may be called as often as one likes: health and metrics */
     API_CACHED = 8,       /* a public GET whose answer is kept while what api_keep() says holds */
     API_EMPTY = 16,       /* success has no body */
+    API_COUPON = 32, /* the path's first {…} is a coupon, which another server may have made */
 };
 
 struct api_route {

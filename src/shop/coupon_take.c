@@ -219,19 +219,6 @@ static void end_later(struct coupon_take *take, enum coupon_take_outcome outcome
     loop_post(take->loop->loop, &take->task);
 }
 
-static void ask_gate(struct coupon_take *take);
-
-/* Another server may have made the coupon just now. */
-static void refreshed(struct servers_refresh *refresh, enum err e)
-{
-    struct coupon_take *take = CONTAINER_OF(refresh, struct coupon_take, refresh);
-
-    if (e == ERR_OK)
-        ask_gate(take);
-    else
-        coupon_take_end(take, COUPON_TAKE_UNAVAILABLE);
-}
-
 static void ask_gate(struct coupon_take *take)
 {
     struct shop_loop *loop = take->loop;
@@ -239,12 +226,6 @@ static void ask_gate(struct coupon_take *take)
     enum err e;
 
     take->coupon = catalog_find(loop->shop->catalog, take->coupon_id);
-    if (!take->coupon && loop->shop->servers && !take->refreshed) {
-        take->refreshed = true;
-        take->refresh.done = refreshed;
-        servers_refresh(loop, &take->refresh);
-        return;
-    }
     if (!take->coupon) {
         end_later(take, COUPON_TAKE_NO_COUPON);
         return;

@@ -12,7 +12,13 @@
 #include "shop/shop_internal.h"
 
 /* Often enough that one lost beat does not lose the lease; oftener while a gate is being closed. */
-enum { EVERY_MS = 250, CLOSING_EVERY_MS = 30, AGAIN_MS = 50, DRAINING_EVERY_MS = 10 };
+enum {
+    EVERY_MS = 250,
+    CLOSING_EVERY_MS = 30,
+    AGAIN_MS = 50,
+    DRAINING_EVERY_MS = 10,
+    ASKED_EVERY_MS = 5
+};
 enum { DEADLINE_MS = 800, ENTER_DEADLINE_MS = 5000, LEAVE_DEADLINE_MS = 200 };
 enum { MARGIN_MS = 50, LEAVE_TRIES_MAX = 2 };
 
@@ -221,7 +227,7 @@ static void beat_later(struct servers *servers, uint64_t after_ms)
     if (servers->left)
         return;
     if (servers->loop->draining || is_asked(servers))
-        after_ms = servers->loop->draining ? DRAINING_EVERY_MS : 0;
+        after_ms = DRAINING_EVERY_MS;
     err_ignore(loop_timer_start(servers->loop->loop, &servers->timer, after_ms),
                "its slot is there");
 }
@@ -309,7 +315,15 @@ static void beat_wanted(struct loop_task *task)
     pthread_mutex_lock(&servers->lock);
     servers->woken = false;
     pthread_mutex_unlock(&servers->lock);
-    beat_send(servers); /* one that is under way looks again when it is back */
+    /* Whoever asks for what does not exist makes no more than so many. */
+    uint64_t age_ms = clock_boot_ms() - servers->sent_boot_ms;
+    if (servers->beating)
+        return; /* it looks again when it is back */
+    if (age_ms >= ASKED_EVERY_MS)
+        beat_send(servers);
+    else
+        err_ignore(loop_timer_start(servers->loop->loop, &servers->timer, ASKED_EVERY_MS - age_ms),
+                   "its slot is there");
 }
 
 void servers_refresh(struct shop_loop *loop, struct servers_refresh *refresh)

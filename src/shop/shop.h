@@ -127,8 +127,7 @@ struct coupon_take {
     struct ledger_read read;
     struct loop_task task;
     uint64_t deadline_ms;
-    struct servers_refresh refresh;
-    bool gate_closed, refreshed;
+    bool gate_closed;
 };
 void coupon_take(struct shop_loop *loop, struct coupon_take *take);
 
