@@ -102,14 +102,15 @@ static void on_wake(struct loop_timer *timer)
     }
 }
 
-void redis_call_wake(struct redis *redis, struct redis_node *node)
+static void wake(struct redis *redis, const struct redis_node *node, bool all)
 {
     struct list due;
     struct redis_call *call;
 
     list_init(&due);
     LIST_FOREACH (call, &redis->waiting, struct redis_call, node) {
-        if (call->at != node || call->wake_ms != call->deadline_ms) /* the latter: backs off */
+        if (call->wake_ms != call->deadline_ms || /* backs off */
+            (all ? call->pinned != NULL : call->at != node))
             continue;
         list_remove(&call->node);
         list_append(&due, &call->node);
@@ -119,6 +120,16 @@ void redis_call_wake(struct redis *redis, struct redis_node *node)
         list_remove(&call->node);
         redis_call_route(call);
     }
+}
+
+void redis_call_wake(struct redis *redis, struct redis_node *node)
+{
+    wake(redis, node, false);
+}
+
+void redis_call_wake_all(struct redis *redis)
+{
+    wake(redis, NULL, true);
 }
 
 /* ---- starts ---- */

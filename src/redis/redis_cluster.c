@@ -152,7 +152,8 @@ static void on_fetched(struct redis_call *call, const redisReply *reply)
     cluster->wanted = !all_ready(cluster);
     if (cluster->wanted)
         want_again(cluster);
-    redis_call_wake(cluster->redis, NULL);
+    /* Who waits for a node that is gone may find another in its place. */
+    redis_call_wake_all(cluster->redis);
 }
 
 static bool fetch_from(struct redis_cluster *cluster, struct redis_node *node)

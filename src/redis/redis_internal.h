@@ -146,6 +146,8 @@ uint64_t redis_random(struct redis *redis, uint64_t below);
 void redis_call_wait(struct redis_call *call, struct redis_node *at, uint64_t wake_ms);
 /* Those that wait for `node` (NULL: for a map) are routed again. */
 void redis_call_wake(struct redis *redis, struct redis_node *node);
+/* All that wait, but those that are for one node only and those that back off: the map is new. */
+void redis_call_wake_all(struct redis *redis);
 void redis_call_route(struct redis_call *call);
 /* From the loop, at once. Answers whether the call has taken over the reply. */
 bool redis_call_end(struct redis_call *call, enum err e, const redisReply *reply);
