@@ -104,6 +104,7 @@ struct ledger_coupon_change {
     int64_t epoch_min;      /* the raised one is at least this */
     int64_t epoch_expected; /* not 0: only if it is the present one, else `overtaken` */
 
+    /* overtaken, too: a quantity that is lower than the present one, without `raise_epoch` */
     bool found, overtaken;
     enum coupon_change_outcome outcome;
     struct coupon *coupon; /* the caller's: as it is now */

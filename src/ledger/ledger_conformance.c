@@ -354,6 +354,13 @@ static void test_change(void **state)
         assert_int_equal(coupon.witness.highest, 4);
         assert_int_equal(coupon.epoch, i == 2 ? 2 : 1);
     }
+    /* Lowering ends the life of a gate that may be granting the numbers that go. */
+    change = conf_change(&coupon, 9);
+    conf_run(&change, 1);
+    change = conf_change(&coupon, 8);
+    conf_run(&change, 1);
+    assert_true(change.coupon_change.overtaken);
+    assert_int_equal(coupon.settings.total_quantity, 9);
     change.coupon_change.change = (struct coupon_change){ .has_ends = true, .ends_at_ms = 1000 };
     conf_run(&change, 1);
     assert_int_equal(change.coupon_change.outcome, COUPON_CHANGE_EMPTY_WINDOW);

@@ -22,6 +22,7 @@ static void test_lowered_before_a_place(void **state)
 
     (void)state;
     conf_coupon(20);
+    commands[0].coupon_change.raise_epoch = true;
     conf_run(commands, 2);
     assert_int_equal(commands[0].coupon_change.outcome, COUPON_CHANGE_OK);
     assert_int_equal(commands[1].place.outcome, LEDGER_PLACE_CONFLICT);

@@ -60,6 +60,14 @@ static bool is_overtaken(const struct ledger_coupon_row *row, int64_t epoch_expe
     return epoch_expected && row->coupon.epoch != epoch_expected;
 }
 
+/* A gate may be granting the numbers that would go: its life ends with such a change. */
+static bool lowers_alive(const struct ledger_coupon_row *row,
+                         const struct ledger_coupon_change *change)
+{
+    return !change->raise_epoch && change->change.has_quantity &&
+           change->change.total_quantity < row->coupon.settings.total_quantity;
+}
+
 static void raise_epoch(struct coupon *coupon, int64_t epoch_min)
 {
     coupon->epoch = MAX(coupon->epoch + 1, epoch_min);
@@ -73,13 +81,16 @@ static void decide_coupon_change(struct ledger_rows *rows, struct ledger_coupon_
     change->found = row->row.found || row->created;
     if (!change->found)
         return;
+    struct coupon_settings next;
     change->overtaken = is_overtaken(row, change->epoch_expected);
     if (change->overtaken) {
         *change->coupon = row->coupon;
         return;
     }
-    change->outcome = coupon_change_decide(&row->coupon, &change->change, &row->coupon.settings);
-    if (change->outcome == COUPON_CHANGE_OK) {
+    change->outcome = coupon_change_decide(&row->coupon, &change->change, &next);
+    change->overtaken = change->outcome == COUPON_CHANGE_OK && lowers_alive(row, change);
+    if (change->outcome == COUPON_CHANGE_OK && !change->overtaken) {
+        row->coupon.settings = next;
         if (change->raise_epoch)
             raise_epoch(&row->coupon, change->epoch_min);
         row->changed = true;

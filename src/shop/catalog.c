@@ -120,6 +120,9 @@ static enum err put_locked(struct catalog *catalog, const struct coupon *coupon)
     if (!copy || !list || !old_list || !old_item)
         return ERR_NOMEM;
     *copy = *coupon;
+    /* Whoever read before it was closing may come later than who read that it is. */
+    if (replaces && old->items[at]->epoch == coupon->epoch)
+        copy->closing = copy->closing || old->items[at]->closing;
     list->count = old->count + !replaces;
     memcpy(list->items, old->items, at * sizeof list->items[0]);
     memcpy(list->items + at + 1, old->items + at + replaces,

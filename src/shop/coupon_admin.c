@@ -21,8 +21,7 @@ static enum err gate_open_empty(struct shop *shop, const struct coupon *coupon)
                            &rebuild));
     enum err e = gate_rebuild_open(rebuild, 0);
     gate_rebuild_free(rebuild);
-    return e == ERR_OK ? gate_adopt(shop->gate, coupon->coupon_id, coupon->epoch, &coupon->settings)
-                       : e;
+    return e;
 }
 
 static void create_end(struct coupon_create *create, enum err e)
@@ -39,9 +38,29 @@ static void create_open(struct loop_work *work)
     err_ignore(gate_open_empty(create->loop->shop, &create->coupon), "the keeper opens it");
 }
 
+static void create_checked(struct servers_refresh *refresh, enum err e)
+{
+    struct coupon_create *create = CONTAINER_OF(refresh, struct coupon_create, refresh);
+    struct shop *shop = create->loop->shop;
+
+    if (e == ERR_OK)
+        e = servers_take_over(shop->servers, catalog_find(shop->catalog, create->coupon.coupon_id));
+    err_ignore(e, "the keeper opens it");
+    create_end(create, ERR_OK);
+}
+
+/* As after every rebuild, nothing is told of it before SQL was looked at again: another server may
+ * have found the gate missing, and ended its life. */
 static void create_opened(struct loop_work *work)
 {
-    create_end(CONTAINER_OF(work, struct coupon_create, work), ERR_OK);
+    struct coupon_create *create = CONTAINER_OF(work, struct coupon_create, work);
+
+    if (!gate_is_shared(create->loop->shop->gate)) {
+        create_end(create, ERR_OK);
+        return;
+    }
+    create->refresh.done = create_checked;
+    servers_refresh(create->loop, &create->refresh);
 }
 
 static void create_stored(struct shop_command *command)
@@ -88,10 +107,26 @@ static void patch_end(struct coupon_patch *patch, enum err e)
     patch->done(patch);
 }
 
+static void patch_decide(struct coupon_patch *patch);
+
+/* What it was decided on was not so any more: another server has changed the coupon. */
+static void patch_again(struct coupon_patch *patch)
+{
+    patch->handover = mem_free(patch->handover);
+    if (loop_now_ms(patch->loop->loop) < patch->give_up_ms)
+        patch_decide(patch);
+    else
+        patch_end(patch, ERR_UNAVAILABLE);
+}
+
 static void patch_handed_over(struct handover *handover)
 {
     struct coupon_patch *patch = handover->context;
 
+    if (handover->overtaken && handover->err == ERR_OK && !coupon_change_is_empty(&patch->change)) {
+        patch_again(patch);
+        return;
+    }
     patch->outcome = handover->outcome;
     patch->coupon = handover->coupon;
     patch_end(patch, handover->err);
@@ -112,7 +147,7 @@ static void patch_hand_over(struct coupon_patch *patch, const struct coupon *kno
     handover->coupon_id = patch->coupon_id;
     handover->epoch = known->epoch;
     handover->change = patch->change;
-    handover->give_up_ms = loop_now_ms(patch->loop->loop) + HANDOVER_MAX_MS;
+    handover->give_up_ms = patch->give_up_ms;
     handover_start(handover);
 }
 
@@ -131,6 +166,13 @@ static void patch_stored(struct shop_command *command)
 
     if (e == ERR_OK && !command->ledger.coupon_change.found)
         e = ERR_NOT_FOUND;
+    if (e == ERR_OK && command->ledger.coupon_change.overtaken) {
+        e = catalog_put(shop->catalog, &patch->coupon);
+        if (e == ERR_OK) {
+            patch_again(patch);
+            return;
+        }
+    }
     patch->outcome = command->ledger.coupon_change.outcome;
     if (e == ERR_OK && patch->outcome == COUPON_CHANGE_OK) {
         e = catalog_put(shop->catalog, &patch->coupon);
@@ -157,9 +199,8 @@ static void patch_store(struct coupon_patch *patch)
     shop_command(patch->loop, &patch->command);
 }
 
-static void patch_begin(struct loop_task *task)
+static void patch_decide(struct coupon_patch *patch)
 {
-    struct coupon_patch *patch = CONTAINER_OF(task, struct coupon_patch, turn.task);
     struct shop *shop = patch->loop->shop;
     const struct coupon *known = catalog_find(shop->catalog, patch->coupon_id);
 
@@ -180,6 +221,14 @@ static void patch_begin(struct loop_task *task)
     } else {
         patch_store(patch);
     }
+}
+
+static void patch_begin(struct loop_task *task)
+{
+    struct coupon_patch *patch = CONTAINER_OF(task, struct coupon_patch, turn.task);
+
+    patch->give_up_ms = loop_now_ms(patch->loop->loop) + HANDOVER_MAX_MS;
+    patch_decide(patch);
 }
 
 void coupon_patch(struct shop_loop *loop, struct coupon_patch *patch)

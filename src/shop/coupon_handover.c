@@ -60,12 +60,8 @@ static void go_later(struct handover *handover, enum handover_step step, uint64_
 /* Another server was faster, or has raised the epoch since: its gate is the one. */
 static void overtaken(struct handover *handover, const struct coupon *coupon)
 {
-    struct shop *shop = shop_of(handover);
-    enum err e = catalog_put(shop->catalog, coupon);
-
-    if (e == ERR_OK && !coupon->closing)
-        e = gate_adopt(shop->gate, coupon->coupon_id, coupon->epoch, &coupon->settings);
-    end(handover, e);
+    handover->overtaken = true;
+    end(handover, servers_take_over(shop_of(handover)->servers, coupon));
 }
 
 /* ---- MARK, WAIT ---- */
@@ -229,8 +225,10 @@ static void store_swept(struct handover *handover)
         list_init(&place->command.node);
         handover->storing++;
     }
-    if (handover->storing == 0)
-        go_later(handover, HANDOVER_SWEEP, AWAY_AGAIN_MS);
+    if (handover->storing == 0) {
+        go_later(handover, HANDOVER_SWEEP, AWAY_AGAIN_MS); /* may be its end */
+        return;
+    }
     for (size_t i = 0, count = handover->storing; i < count; i++)
         ledger_submit(ledger, &handover->places[i].command);
 }
@@ -378,9 +376,8 @@ static void checked(struct servers_refresh *refresh, enum err e)
     struct gate *gate = shop_of(handover)->gate;
 
     /* Nothing is told of the new gate before: meanwhile it may have been closed again. */
-    if (e == ERR_OK && gate_is_shared(gate) && now && !now->closing &&
-        now->epoch >= handover->coupon.epoch)
-        e = gate_adopt(gate, now->coupon_id, now->epoch, &now->settings);
+    if (e == ERR_OK && gate_is_shared(gate) && now && now->epoch >= handover->coupon.epoch)
+        e = servers_take_over(shop_of(handover)->servers, now);
     offer_losers(handover);
     end(handover, e == ERR_OK ? ERR_OK : ERR_UNAVAILABLE);
 }

@@ -47,7 +47,8 @@ struct handover {
     struct coupon_change change; /* nothing: none */
     uint64_t give_up_ms;         /* of loop_now_ms(): not begun to raise by then is UNAVAILABLE */
 
-    enum err err; /* OK: open again, or another server does it; NOT_FOUND, UNAVAILABLE, NOMEM */
+    enum err err;   /* OK: open again, or another server does it; NOT_FOUND, UNAVAILABLE, NOMEM */
+    bool overtaken; /* OK, but `change` was not made: another server has ended that life */
     enum coupon_change_outcome outcome;
     struct coupon coupon; /* as SQL has it now */
 

@@ -34,6 +34,7 @@ struct servers *servers_new(struct shop *shop, bool sole)
     servers->shop = shop;
     servers->sole = sole;
     servers->server_id = (int64_t)(random >> 1) | 1;
+    pthread_mutex_init(&servers->taking_over, NULL);
     pthread_mutex_init(&servers->lock, NULL);
     list_init(&servers->asking);
     list_init(&servers->served);
@@ -48,6 +49,7 @@ struct servers *servers_free(struct servers *servers)
     arena_fini(&servers->arena);
     mem_free(servers->gate_ids);
     mem_free(servers->closings);
+    pthread_mutex_destroy(&servers->taking_over);
     pthread_mutex_destroy(&servers->lock);
     return mem_free(servers);
 }
@@ -123,20 +125,29 @@ static void lease_renew(struct servers *servers)
     atomic_store(&servers->live, servers->beat.live);
 }
 
-/* False: no memory, the next beat brings it again. */
-static bool coupon_take_over(struct servers *servers, const struct coupon *coupon)
+/* The gate is closed before it is told of, and opened after. */
+static enum err take_over_locked(struct servers *servers, const struct coupon *coupon)
 {
     struct shop *shop = servers->shop;
     const struct coupon *known = catalog_find(shop->catalog, coupon->coupon_id);
 
     if (known && known->epoch > coupon->epoch)
-        return true; /* read before this server raised it itself */
+        return ERR_OK; /* read before this server raised it itself */
     if (coupon->closing)
         gate_close(shop->gate, coupon->coupon_id);
-    if (catalog_put(shop->catalog, coupon) != ERR_OK)
-        return false;
-    return coupon->closing || servers->sole ||
-           gate_adopt(shop->gate, coupon->coupon_id, coupon->epoch, &coupon->settings) == ERR_OK;
+    TRY(catalog_put(shop->catalog, coupon));
+    known = catalog_find(shop->catalog, coupon->coupon_id);
+    if (known->closing || servers->sole)
+        return ERR_OK;
+    return gate_adopt(shop->gate, known->coupon_id, known->epoch, &known->settings);
+}
+
+enum err servers_take_over(struct servers *servers, const struct coupon *coupon)
+{
+    pthread_mutex_lock(&servers->taking_over);
+    enum err e = take_over_locked(servers, coupon);
+    pthread_mutex_unlock(&servers->taking_over);
+    return e;
 }
 
 static void closings_take(struct servers *servers)
@@ -173,13 +184,14 @@ static void timeline_look(struct servers *servers)
     ranking_feed_suspect(servers->shop);
 }
 
-/* The lease last: whoever has one knows what is closing. */
+/* The lease last: whoever has one knows what is closing. Without memory the next beat brings the
+ * rest. */
 static void beat_take(struct servers *servers)
 {
     bool whole = true;
 
     for (size_t i = 0; i < servers->beat.coupon_count; i++)
-        whole &= coupon_take_over(servers, &servers->beat.coupons[i]);
+        whole &= servers_take_over(servers, &servers->beat.coupons[i]) == ERR_OK;
     closings_take(servers);
     timeline_look(servers);
     if (whole)
@@ -263,6 +275,8 @@ static void gates_refresh(struct servers *servers)
     gate_refresh(servers->loop->gate, &servers->gates);
 }
 
+static void beat_send(struct servers *servers);
+
 static void beaten(struct ledger_beat *beat)
 {
     struct servers *servers = CONTAINER_OF(beat, struct servers, beat);
@@ -274,7 +288,9 @@ static void beaten(struct ledger_beat *beat)
     if (servers->leaving && (e == ERR_OK || ++servers->leave_tries == LEAVE_TRIES_MAX))
         servers->left = true;
     served_end(servers, e);
-    if (!servers->left)
+    if (servers->left)
+        beat_send(servers); /* who asked meanwhile hears that there will be no more */
+    else
         gates_refresh(servers);
     beat_later(servers, e != ERR_OK               ? AGAIN_MS
                         : beat->closing_count > 0 ? CLOSING_EVERY_MS
@@ -283,13 +299,17 @@ static void beaten(struct ledger_beat *beat)
 
 static void beat_send(struct servers *servers)
 {
-    if (servers->beating || servers->left)
+    if (servers->beating)
         return;
-    /* Who leaves holds nothing: nobody will wait for it. */
-    servers->leaving = servers->loop->draining && traffic_is_quiet_all(servers->shop->traffic);
     pthread_mutex_lock(&servers->lock);
     list_splice(&servers->served, &servers->asking);
     pthread_mutex_unlock(&servers->lock);
+    if (servers->left) {
+        served_end(servers, ERR_UNAVAILABLE);
+        return;
+    }
+    /* Who leaves holds nothing: nobody will wait for it. */
+    servers->leaving = servers->loop->draining && traffic_is_quiet_all(servers->shop->traffic);
     if (!beat_fill(servers)) {
         served_end(servers, ERR_NOMEM);
         beat_later(servers, AGAIN_MS);

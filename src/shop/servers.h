@@ -51,6 +51,7 @@ struct servers {
     struct loop *entering; /* in servers_enter() */
     uint64_t sent_boot_ms;
     char timeline[LEDGER_TIMELINE_BYTES];
+    pthread_mutex_t taking_over;
     pthread_mutex_t lock; /* guards the rest */
     struct list asking;   /* refreshes that the next beat serves */
     struct list served;   /* of the beat under way */
@@ -68,6 +69,10 @@ enum err servers_start(struct servers *servers, struct shop_loop *first) MUST_CH
 /* While its loop drains it leaves by itself, once nothing of this server is under way. */
 bool servers_are_idle(const struct servers *servers);
 
+/* What SQL said of a coupon, into the catalogue and the gate. From any loop, in any order: a gate
+ * that is closing, or of an older epoch than what was heard of, is not opened here. ERR_NOMEM: not
+ * all of it. */
+enum err servers_take_over(struct servers *servers, const struct coupon *coupon) MUST_CHECK;
 void servers_refresh(struct shop_loop *loop, struct servers_refresh *refresh);
 /* As of the last beat: the closing of this epoch is known, and every server that has a lease has
  * stored what it holds. Any thread. */

@@ -194,6 +194,7 @@ struct coupon_create {
     struct turn turn;
     struct shop_command command;
     struct loop_work work;
+    struct servers_refresh refresh;
 };
 void coupon_create(struct shop_loop *loop, struct coupon_create *create);
 
@@ -214,6 +215,7 @@ struct coupon_patch {
     struct shop_command command;
     struct handover *handover; /* owned */
     struct gate_refresh push;
+    uint64_t give_up_ms;
 };
 void coupon_patch(struct shop_loop *loop, struct coupon_patch *patch);
 
