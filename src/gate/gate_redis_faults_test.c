@@ -132,6 +132,9 @@ static void test_emptied(void **state)
     /* How many were left is as it was. */
     assert_true(look().counted);
     assert_int_equal(look().remaining, 4);
+    struct coupon_settings more = { .total_quantity = 14, .version = 1000 };
+    assert_ok(gate_set(redis_gate, COUPON, &more));
+    assert_int_equal(look().remaining, 13);
     expect_mends();
 }
 

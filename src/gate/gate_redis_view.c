@@ -191,6 +191,17 @@ enum err redis_gate_adopt(struct gate *gate, int64_t coupon_id, int64_t epoch,
     return ERR_OK;
 }
 
+/* Places left, by the newest settings that are known here: a gate that has ended and is gone from
+ * Redis is told of no new ones. */
+static int64_t remaining_of(const struct redis_drop *drop)
+{
+    const struct drop_news *counts = &drop->counts;
+    bool newer = drop->known && drop->settings.version > counts->version;
+    int64_t quantity = newer ? drop->settings.total_quantity : counts->quantity;
+
+    return MAX(quantity - counts->next + 1, 0) + counts->returned;
+}
+
 static struct gate_status status_of(const struct redis_gate *gate, const struct redis_drop *drop)
 {
     const struct drop_news *seen = &drop->seen, *counts = &drop->counts;
@@ -205,7 +216,7 @@ static struct gate_status status_of(const struct redis_gate *gate, const struct 
         .pending = seen->pending,
         .returned = seen->returned,
         .counted = counts->store != GATE_STORE_UNASKED,
-        .remaining = MAX(counts->quantity - counts->next + 1, 0) + counts->returned,
+        .remaining = remaining_of(drop),
         .stored = counts->held - counts->pending,
         .epoch = drop->epoch,
         .store_epoch = drop->store_epoch,
