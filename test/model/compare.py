@@ -10,10 +10,10 @@ from model.base import PROBLEMS, Moment
 class Answer:
     """What came back, and between which two moments of the shop's clock it was made."""
 
-    __slots__ = ("status", "text", "earliest", "latest", "json")
+    __slots__ = ("status", "text", "earliest", "latest", "json", "headers")
 
-    def __init__(self, status, text, earliest, latest):
-        self.status, self.text = status, text
+    def __init__(self, status, text, earliest, latest, headers=None):
+        self.status, self.text, self.headers = status, text, headers or {}
         self.earliest, self.latest = earliest, latest
         self.json = json.loads(text) if text else None
 

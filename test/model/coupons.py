@@ -25,6 +25,8 @@ class Held:
 
 
 class Coupons(Carts):
+    durability = "journal"  # of a reservation
+
     def __init__(self, time_zone):
         super().__init__(time_zone)
         self.coupons = {}
@@ -163,7 +165,7 @@ class Coupons(Carts):
             "sequenceNumber": held.number,
             "status": "RESERVED",
             "message": self.choose.text("message"),
-            "durability": "journal",
+            "durability": self.durability,
         }
 
     # ---- a user's coupons ----

@@ -24,6 +24,8 @@ class Sales:
 
 
 class Ranking(Coupons):
+    ranking_source = "memory"
+
     def __init__(self, time_zone):
         super().__init__(time_zone)
         self.sales = {}  # day: {product: Sales}
@@ -145,7 +147,7 @@ class Ranking(Coupons):
     def as_of(self, answer):
         """What the primary holds is right now; what it does not hold any more, days of long ago, is in
         the backup, and is as old as that says."""
-        source = self.choose.one_of(("memory", "backup"), "source")
+        source = self.choose.one_of((self.ranking_source, "backup"), "source")
         as_of = self.choose.past("asOf")
         if source == "backup" and as_of <= self.ranking_changed:
             answer = {name: self.choose.anything(name) for name in answer}

@@ -12,7 +12,7 @@ from model.compare import Answer, wire
 from model.stored import stored_differs
 from support import contract
 from support.client import encode
-from support.server import Server
+from support.server import Server, wait_for
 
 CLEAR_MS = 300
 SHM = pathlib.Path("/dev/shm")
@@ -23,12 +23,16 @@ class Real:
     that: what is compared is answers, and a disk would be what it waits for."""
 
     settles = True
+    clear_ms = CLEAR_MS
 
     def __init__(self, time_zone, **settings):
         self.directory = tempfile.TemporaryDirectory(prefix="doorbuster-model-", dir=SHM if SHM.is_dir() else None)
-        self.server = Server(self.directory.name, log__level="warn", shop__time_zone=time_zone, **settings)
-        self.server.start()
+        self.server = self.make(self.directory.name, log__level="warn", shop__time_zone=time_zone, **settings)
+        self.seeded_ms = time.time_ns() // 1_000_000
         self.offset_ms, self.next_edge, self.latest, self.restarts = 0, None, 0, 0
+
+    def make(self, directory, **settings):
+        return Server(directory, **settings).start()
 
     def close(self):
         self.server.close()
@@ -43,7 +47,7 @@ class Real:
         What changes a score without saying when has a millisecond of its own."""
         if self.next_edge is None or self.next_edge <= self.now():
             self.next_edge = next_edge(shop, self.now())
-        if self.next_edge - self.now() < CLEAR_MS:
+        if self.next_edge - self.now() < self.clear_ms:
             self.wait_until_after(self.next_edge)
         if request.path.endswith("/cancel"):
             self.wait_until_after(self.latest)
@@ -60,16 +64,27 @@ class Real:
         query = "?" + urllib.parse.urlencode(request.query, quote_via=urllib.parse.quote) if request.query else ""
         headers = () if request.key is None else (("Idempotency-Key", request.key),)
         body = None if request.body is None else wire(request.body)
-        answer = self.server.caller.raw(encode(request.method, request.path + query, body, headers))
+        answer = self.send(request, encode(request.method, request.path + query, body, headers))
         contract.check(request.method, request.path + query, answer)
         if request.path.endswith("/clock") and answer.status == 200:
             self.offset_ms += request.body["advanceSeconds"] * 1000
         self.latest = self.now()
-        return Answer(answer.status, answer.body, Moment(before + self.offset_ms), self.latest)
+        return Answer(answer.status, answer.body, Moment(before + self.offset_ms), self.latest, answer.headers)
+
+    def send(self, request, data):
+        return self.server.caller.raw(data)
 
     def paid_at(self, order_id):
         """Of the orders of the load-test data set: no answer says it."""
         return self.server.sql("SELECT paid_at FROM orders WHERE order_id = ?", order_id)[0][0]
+
+    def await_row(self, coupon_id, user_id):
+        """A reservation is a row by now."""
+        wait_for(
+            lambda: self.server.sql("SELECT 1 FROM user_coupons WHERE coupon_id = ? AND user_id = ?", coupon_id, user_id),
+            every=0.001,
+            what="a reservation is stored",
+        )
 
     def restart(self):
         """It forgets nothing, whether it is stopped or killed."""
