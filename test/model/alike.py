@@ -43,6 +43,10 @@ def is_object(value):
     return isinstance(value, dict)
 
 
+def is_text(value):
+    return isinstance(value, str)
+
+
 class Alike:
     """Times are alike that are no further apart than the two commands were."""
 
@@ -82,7 +86,7 @@ class Alike:
             return None
         if self.near(moment(one), moment(two)):
             return None
-        if TRANSACTION.sub("", str(one)) == TRANSACTION.sub("", str(two)):
+        if is_text(one) and is_text(two) and TRANSACTION.sub("", one) == TRANSACTION.sub("", two):
             self.excused[NAMED] += 1
             return None
         if name == "nextCursor" and one and two and one[0] == two[0] == "n":

@@ -17,7 +17,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from model.alike import unlike  # noqa: E402
+from model.alike import Alike, unlike  # noqa: E402
 from model.base import Request  # noqa: E402
 from model.commands import Commands  # noqa: E402
 from model.differential import DAY_MS, SETTLE_SECONDS, Difference, Differential  # noqa: E402
@@ -65,7 +65,6 @@ class Pair:
         self.two.seen.learn()
         self.note_skew(self.two.target.seeded_ms - self.target.seeded_ms)
         seen = Seen(self)
-        seen.compare()
         for _ in range(commands):
             self.step(self.commands.next())
             self.count = self.one.count = self.two.count = self.count + 1
@@ -118,7 +117,6 @@ class Pair:
         self.one.target.finish(self.one)
         self.two.target.finish(self.two)
         self.compare_proofs()
-        self.await_forgotten()
         found = self.rows_differ()
         if found:
             self.report("stored rows: " + "\n    ".join(found[:20]))
@@ -145,7 +143,8 @@ class Pair:
                 wait_for(lambda: sql(what, since) == [(0,)], FORGET_SECONDS, 0.1, f"old answers of {table} are forgotten")
 
     def rows_differ(self):
-        return rows_differ(self.one.target.server, self.two.target.server, self.skew_ms, self.excused)
+        alike = Alike(self.skew_ms, self.excused)
+        return rows_differ(self.one.target.server, self.two.target.server, alike, self.target.now() - DAY_MS)
 
     def report(self, found):
         """With the last commands, and how to do it again."""
@@ -172,6 +171,7 @@ def main():
         sides.append(Two(args.zone, shared))
         run = Pair(*sides, args.zone, args.seed)
         run.run(args.commands, args.every)
+        run.await_forgotten()
     except Difference as found:
         print(found)
         for node in sides[1].server.nodes:
