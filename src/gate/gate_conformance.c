@@ -250,10 +250,14 @@ static void test_join(void **state)
     conf_open_empty(3);
     for (int64_t user = 1; user <= 2; user++) {
         struct gate_entry first = conf_grant(user, user), joined = first;
-        struct gate_ask second = conf_ask(user);
+        struct gate_ask second = conf_question(user, GATE_ISSUE), again = second;
+        conf_put(&second, 1);
+        conf_put(&again, 1);
         assert_int_equal(second.outcome, GATE_ALREADY);
         assert_int_equal(second.slot, user);
         assert_true(second.pending);
+        assert_int_equal(again.outcome, GATE_ALREADY); /* the answer was lost */
+        assert_true(again.pending);
         joined.token = second.token;
         assert_false(conf_release(&first));
         assert_false(conf_release(&joined));

@@ -52,7 +52,8 @@ static bool record_put(struct memory_client *client, const struct gate_ask *ask)
     return true;
 }
 
-/* The user has an entry. The same attempt is granted again; another one joins it while it pends. */
+/* The user has an entry. The attempt that made it is granted again; another one joins it while it
+ * pends, however often it asks. */
 static void decide_known(struct turn *turn, struct gate_ask *ask, struct drop_seat *seat)
 {
     struct drop_pending *pending = drop_pending_of(&turn->locked->drop, seat);
@@ -63,7 +64,7 @@ static void decide_known(struct turn *turn, struct gate_ask *ask, struct drop_se
         ask->outcome = GATE_ALREADY;
         return;
     }
-    if (pending->token == ask->token) {
+    if (pending->token == ask->token && !pending->joined) {
         ask->outcome = GATE_GRANTED;
         ask->remaining = drop_remaining(&turn->locked->drop);
     } else {
