@@ -98,7 +98,7 @@ static enum err stamp_read(PGconn *conn, struct ledger_stamp *stamp, struct pg_r
 
 static enum err look(PGconn *conn, struct ledger_stamp *stamp, struct pg_reason *ret_reason)
 {
-    int64_t sold = 0;
+    int64_t sold = 0, marks = 0;
 
     *stamp = (struct ledger_stamp){ .latest = (int64_t)migrations_postgres_count };
     TRY(level_read(conn, &stamp->level, ret_reason));
@@ -112,6 +112,9 @@ static enum err look(PGconn *conn, struct ledger_stamp *stamp, struct pg_reason 
     if (stamp->level >= LEVEL_SALES)
         TRY(ask_int(conn, "SELECT (EXISTS (SELECT 1 FROM sales))::int::bigint", &sold, ret_reason));
     stamp->sold = sold != 0;
+    TRY(ask_int(conn, "SELECT count(*) FROM pg_class WHERE oid = to_regclass('copy_mark')", &marks,
+                ret_reason));
+    stamp->half_copied = marks != 0;
     return ERR_OK;
 }
 
@@ -168,9 +171,9 @@ static enum err migrate_one(PGconn *conn, bool *ret_done, struct pg_reason *ret_
         e = level_read(conn, &level, ret_reason);
     if (e != ERR_OK)
         return rolled_back(conn, e);
-    if (level > (int64_t)migrations_postgres_count)
+    if (level > (int64_t)migrations_postgres_count + LEDGER_LEVELS_AHEAD)
         return rolled_back(conn, ERR_CONFLICT);
-    *ret_done = level == (int64_t)migrations_postgres_count;
+    *ret_done = level >= (int64_t)migrations_postgres_count;
     if (!*ret_done)
         e = apply(conn, &migrations_postgres[level], ret_reason);
     if (e != ERR_OK)

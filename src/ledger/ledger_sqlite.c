@@ -69,7 +69,7 @@ enum err ledger_sqlite_stamp(const char *path, struct ledger_stamp *ret_stamp)
 {
     CLEANUP(db_closep) sqlite3 *db = NULL;
     struct ledger_stamp stamp = { .latest = (int64_t)migrations_count };
-    int64_t sold = 0;
+    int64_t sold = 0, marks = 0;
 
     TRY(sqlite_db_open(path, SQLITE_AT_REST, &db));
     TRY(sqlite_db_level(db, &stamp.level));
@@ -83,6 +83,8 @@ enum err ledger_sqlite_stamp(const char *path, struct ledger_stamp *ret_stamp)
     if (stamp.level >= LEVEL_SALES)
         TRY(sqlite_db_int(db, "SELECT EXISTS (SELECT 1 FROM sales)", &sold));
     stamp.sold = sold != 0;
+    TRY(sqlite_db_int(db, "SELECT count(*) FROM sqlite_schema WHERE name = 'copy_mark'", &marks));
+    stamp.half_copied = marks != 0;
     *ret_stamp = stamp;
     return ERR_OK;
 }
@@ -112,7 +114,7 @@ enum err ledger_sqlite_migrate(const char *path, const char *profile, const char
 
     TRY(sqlite_db_open(path, SQLITE_WRITER, &db));
     TRY(sqlite_db_level(db, &level));
-    if (level > (int64_t)migrations_count)
+    if (level > (int64_t)migrations_count + LEDGER_LEVELS_AHEAD)
         return ERR_CONFLICT;
     TRY(sqlite_db_migrate(db, migrations, migrations_count, ret_applied));
     return stamp_write(db, profile, time_zone);

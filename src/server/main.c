@@ -5,8 +5,8 @@
 #include "server/version.h"
 
 static const struct verb *const verbs[] = {
-    &verb_serve, &verb_prove, &verb_stampede, &verb_migrate,
-    &verb_seed,  &verb_token, &verb_config,   &verb_gate,
+    &verb_serve, &verb_prove,  &verb_stampede, &verb_migrate, &verb_seed,
+    &verb_token, &verb_config, &verb_gate,     &verb_copy,
 };
 
 static int print_verbs(FILE *to, int code)
@@ -14,8 +14,7 @@ static int print_verbs(FILE *to, int code)
     fputs("usage: doorbuster VERB [FLAGS]\n\n", to);
     for (size_t i = 0; i < ARRAY_COUNT(verbs); i++)
         fprintf(to, "  %-10s %s\n", verbs[i]->name, verbs[i]->about);
-    fputs("  copy       Moves a shop between SQLite and PostgreSQL (comes with PostgreSQL).\n"
-          "  help       This list; `doorbuster help VERB` is `doorbuster VERB --help`.\n"
+    fputs("  help       This list; `doorbuster help VERB` is `doorbuster VERB --help`.\n"
           "\nEvery verb has --help. `doorbuster --version` names the build.\n",
           to);
     return code;
@@ -30,8 +29,8 @@ static int print_version(void)
 
 static int refuse_verb(const char *word)
 {
-    const char *words[ARRAY_COUNT(verbs) + 4] = { "copy", "help", "--version", "--help" };
-    size_t count = 4;
+    const char *words[ARRAY_COUNT(verbs) + 3] = { "help", "--version", "--help" };
+    size_t count = 3;
 
     for (size_t i = 0; i < ARRAY_COUNT(verbs); i++)
         words[count++] = verbs[i]->name;
@@ -46,8 +45,6 @@ static int run_verb(const char *name, int argc, char **argv)
     for (size_t i = 0; i < ARRAY_COUNT(verbs); i++)
         if (strcmp(verbs[i]->name, name) == 0)
             return verb_main(verbs[i], argc, argv);
-    if (strcmp(name, "copy") == 0)
-        return verb_fail(VERB_USAGE, "copy comes with PostgreSQL, which is not in this version");
     return refuse_verb(name);
 }
 

@@ -40,10 +40,16 @@ static enum err stamp_fits(const struct store *store, const struct config *confi
     const struct ledger_stamp *stamp = &store->stamp;
     const char *profile = config_profile_name(config->profile);
 
-    if (stamp->level > stamp->latest)
+    if (stamp->half_copied)
+        return config_refuse(error,
+                             "%.300s is a copy that is not finished: let `doorbuster copy` finish "
+                             "it",
+                             store->database);
+    if (stamp->level > stamp->latest + LEDGER_LEVELS_AHEAD)
         return config_refuse(error,
                              "%.300s is of a newer version (migration %" PRId64
-                             "; this program knows %" PRId64 "): use that version",
+                             "; this program knows %" PRId64
+                             " and bears one more): use that version",
                              store->database, stamp->level, stamp->latest);
     if (strcmp(profile, stamp->profile) != 0)
         return config_refuse(error,
@@ -65,8 +71,7 @@ static enum err stamp_fits(const struct store *store, const struct config *confi
 }
 
 /* Where the ledger is: its path, or what may be seen of its URL. */
-static enum err store_name(struct store *store, const struct config *config,
-                           struct config_error *error)
+enum err store_place(struct store *store, const struct config *config, struct config_error *error)
 {
     store->directory = config->data;
     store->postgres = config->postgres[0] ? config->postgres : NULL;
@@ -89,7 +94,7 @@ static enum err store_name(struct store *store, const struct config *config,
 
 enum err store_look(struct store *store, struct config *config, struct config_error *ret_error)
 {
-    TRY(store_name(store, config, ret_error));
+    TRY(store_place(store, config, ret_error));
     TRY(stamp_read(store, ret_error));
     if (store->exists) {
         TRY(config_stamp(config, store->stamp.profile, store->stamp.time_zone, ret_error));

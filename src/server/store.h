@@ -29,6 +29,9 @@ struct store {
  */
 enum err store_look(struct store *store, struct config *config,
                     struct config_error *ret_error) MUST_CHECK;
+/* Only where the stores are, of that configuration. */
+enum err store_place(struct store *store, const struct config *config,
+                     struct config_error *ret_error) MUST_CHECK;
 /* Every migration, by number, until `each` returns false. */
 void store_migrations(bool (*each)(void *context, int64_t number, const char *name), void *context);
 /* The ledger of a store that no verb writes to: scans only. Closed as any other (stores.h). */

@@ -23,7 +23,7 @@ struct verb {
 };
 
 extern const struct verb verb_serve, verb_prove, verb_stampede, verb_migrate, verb_seed, verb_token,
-    verb_config, verb_gate;
+    verb_config, verb_gate, verb_copy;
 
 /* Loads the configuration, answers --help, refuses, or runs the verb. */
 int verb_main(const struct verb *verb, int argc, char **argv);

@@ -8,7 +8,7 @@ import pytest
 
 from support.program import KEY, run
 
-VERBS = ["serve", "prove", "stampede", "migrate", "seed", "token", "config"]
+VERBS = ["serve", "prove", "stampede", "migrate", "seed", "token", "config", "copy"]
 
 
 # ---- words ----
@@ -47,7 +47,7 @@ def test_list_and_version():
         (["stampede", "1", "--users", "9-1"], "--users FROM-TO"),
         (["stampede", "1", "--users", "1-9", "--connections", "0"], "--connections"),
         (["token"], "--user ID"),
-        (["copy", "--to", "x"], "comes with PostgreSQL"),
+        (["copy"], "copy --to CONFIG"),
         (["gate", "open", "1"], "gate rebuild COUPON_ID"),
         (["gate", "rebuild", "x"], "COUPON_ID is a number"),
     ],
