@@ -227,6 +227,7 @@ def test_failovers_in_mid_drop(two, stores, tmp_path, topology):
         ranking_after.append(ranking_answers(servers, died)[0])
         takes_again(servers, drop, seconds=20)
         open_after.append(time.monotonic() - died)
+        print(f"{topology} {number}: open again after {open_after[-1]:.2f} s", flush=True)
         replica.unfence()
         if topology == "sentinel":
             primary.start_as_replica(replica)

@@ -143,7 +143,9 @@ class Redis(Daemon):
         wait_until(lambda: self.info("replication")["master_link_status"] == "down", f"{self} is fenced off")
 
     def unfence(self):
+        """For good: a promotion has written the settings down as they were then."""
         self.config("masterauth", self.password or "")
+        self.call("CONFIG", "REWRITE")
 
 
 class Replicated:
