@@ -101,7 +101,6 @@ must_fail "a system without apt-get" "missing: libuv's headers" \
     env PATH="$scratch/bin" bash dev run
 must_fail "an unknown verb" "no verb 'biuld'" ./dev biuld
 must_fail "an unknown stage" "no stage 'uint'" ./dev ci uint
-must_fail "what comes later" 'sim comes later' ./dev sim
 
 echo "$passed $failed" >"${count_file:-/dev/null}"
 [ "$failed" -eq 0 ]
