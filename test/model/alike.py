@@ -8,6 +8,8 @@ import re
 
 from model.compare import moment
 
+# What a reservation gets with its row.
+OF_ROW = ("userCouponId", "status", "couponStatus", "issuedAt")
 # Of each answer anew.
 OWN_HEADERS = ("date", "x-request-id", "content-length")
 # Where the stores are named, by the contract.
@@ -100,4 +102,4 @@ class Alike:
 
 def stored(item):
     """Without what a row adds."""
-    return {name: value for name, value in item.items() if name not in ("userCouponId", "status", "couponStatus", "issuedAt")}
+    return {name: value for name, value in item.items() if name not in OF_ROW}

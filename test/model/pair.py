@@ -140,7 +140,7 @@ class Pair:
             sql, since = side.target.server.sql, side.target.now() - DAY_MS
             for table, at in (("charges", "charged_at"), ("order_keys", "answered_at")):
                 what = f"SELECT count(*) FROM {table} WHERE answer IS NOT NULL AND {at} < ?"
-                wait_for(lambda: sql(what, since) == [(0,)], FORGET_SECONDS, 0.1, f"old answers of {table} are forgotten")
+                wait_for(lambda: sql(what, since) == [(0,)], FORGET_SECONDS, 0.1, f"old answers of {table}: gone")
 
     def rows_differ(self):
         alike = Alike(self.skew_ms, self.excused)
@@ -183,6 +183,7 @@ def main():
         shared.close()
     for (method, status, error), count in sorted(run.counts.items(), key=str):
         print(f"{count:8} {method:6} {status} {error or ''}")
+    run.excused["a gate that Redis had lost is built first: asked again"] = sides[1].asked_again
     for reason, count in run.excused.most_common():
         print(f"{count:8} {reason}")
     print(f"{args.commands} commands in {time.monotonic() - started:.1f} s: no difference")

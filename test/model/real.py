@@ -80,11 +80,8 @@ class Real:
 
     def await_row(self, coupon_id, user_id):
         """A reservation is a row by now."""
-        wait_for(
-            lambda: self.server.sql("SELECT 1 FROM user_coupons WHERE coupon_id = ? AND user_id = ?", coupon_id, user_id),
-            every=0.001,
-            what="a reservation is stored",
-        )
+        row = "SELECT 1 FROM user_coupons WHERE coupon_id = ? AND user_id = ?"
+        wait_for(lambda: self.server.sql(row, coupon_id, user_id), every=0.001, what="a reservation is stored")
 
     def restart(self):
         """It forgets nothing, whether it is stopped or killed."""

@@ -104,4 +104,6 @@ def value_differs(name, one, two, alike):
 
 def entries_differ(one, two, alike):
     """Of a board: product, units, revenue, when."""
-    return [row[:3] for row in one] != [row[:3] for row in two] or not all(alike.near(a[3], b[3]) for a, b in zip(one, two))
+    if [row[:3] for row in one] != [row[:3] for row in two]:
+        return True
+    return not all(alike.near(a[3], b[3]) for a, b in zip(one, two))

@@ -253,6 +253,7 @@ install_go_programs() {
     local wanted=()
     command -v k6 >/dev/null || wanted+=("k6 $k6_module")
     command -v toxiproxy-server >/dev/null || wanted+=("toxiproxy-server $toxiproxy_module")
+    [ "$tools/bin/histories" -nt test/porcupine/main.go ] || wanted+=("histories ./test/porcupine")
     [ ${#wanted[@]} -gt 0 ] || return 0
     mkdir -p "$tools/bin"
     if command -v go >/dev/null && go_fits go; then
@@ -267,14 +268,17 @@ install_go_programs() {
     fi
 }
 
-# Each given as "NAME MODULE"; what the module calls its program does not matter.
+# Each given as "NAME MODULE", or a folder of ours; what a module calls its program does not matter.
 build_go_programs() {
     local row name module scratch
     for row in "$@"; do
         read -r name module <<<"$row"
         say "building $module with $(go env GOVERSION), some minutes at most"
         scratch=$(mktemp -d)
-        GOBIN=$scratch quietly go install "$module"
+        case $module in
+        ./*) GOBIN=$scratch quietly go -C "$module" install . ;;
+        *) GOBIN=$scratch quietly go install "$module" ;;
+        esac
         mv "$scratch"/* "$tools/bin/$name"
         rm -rf "$scratch"
     done
