@@ -158,6 +158,13 @@ static void patch_pushed(struct gate_refresh *refresh)
     patch_end(CONTAINER_OF(refresh, struct coupon_patch, push), ERR_OK);
 }
 
+/* SQL's row as it is now: it may be closing. */
+static enum err patch_take_over(struct shop *shop, const struct coupon *coupon)
+{
+    return shop->servers ? servers_take_over(shop->servers, coupon)
+                         : catalog_put(shop->catalog, coupon);
+}
+
 static void patch_stored(struct shop_command *command)
 {
     struct coupon_patch *patch = CONTAINER_OF(command, struct coupon_patch, command);
@@ -167,7 +174,7 @@ static void patch_stored(struct shop_command *command)
     if (e == ERR_OK && !command->ledger.coupon_change.found)
         e = ERR_NOT_FOUND;
     if (e == ERR_OK && command->ledger.coupon_change.overtaken) {
-        e = catalog_put(shop->catalog, &patch->coupon);
+        e = patch_take_over(shop, &patch->coupon);
         if (e == ERR_OK) {
             patch_again(patch);
             return;
@@ -175,7 +182,7 @@ static void patch_stored(struct shop_command *command)
     }
     patch->outcome = command->ledger.coupon_change.outcome;
     if (e == ERR_OK && patch->outcome == COUPON_CHANGE_OK) {
-        e = catalog_put(shop->catalog, &patch->coupon);
+        e = patch_take_over(shop, &patch->coupon);
         if (e == ERR_OK)
             e = gate_set(shop->gate, patch->coupon_id, &patch->coupon.settings);
         if (e == ERR_OK) {

@@ -17,7 +17,7 @@ import pytest
 
 from drill.drop import Drop
 from drill.test_money import SETTLE_SOON, Order, open_books
-from drill.test_stores import FIRST_USER, THINGS, takes_again, two  # noqa: F401 (a fixture)
+from drill.test_stores import FIRST_USER, THINGS, lose_a_key, takes_again, two  # noqa: F401 (a fixture)
 from drill.test_stores import stores  # noqa: F401
 from support.client import storm
 from support.server import wait_for, when
@@ -165,3 +165,22 @@ def test_a_new_coupon_while_redis_is_slow(two, tmp_path):  # noqa: F811
         drop.take_in(storm(servers, drop.stream(limit=100), connections=16))
         takes_again(servers, drop)
         drop.check()
+
+
+def test_changed_while_it_is_closing(two, tmp_path):  # noqa: F811
+    """What a change brings back may be closing: whoever hears of it that way hands in all the same."""
+    servers, rng = two(threads=4), random.Random(SEED)
+    servers.make_users(FIRST_USER, PEOPLE)
+    drop = Drop(servers, rng, tmp_path / "told", quantity=PEOPLE, people=PEOPLE, first=FIRST_USER)
+    for number in range(8):
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(storm, servers, drop.stream(limit=600), 32)
+            time.sleep(0.1 * rng.random())
+            if number % 2:
+                lose_a_key(servers, rng)
+            patch_anywhere(servers, rng, drop.coupon, drop.quantity)
+        drop.take_in(asked.result())
+        for _ in servers.nodes:
+            takes_again(servers, drop)
+            servers.nodes.reverse()
+    drop.check()
