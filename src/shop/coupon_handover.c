@@ -353,7 +353,9 @@ static void built(struct loop_work *work)
 
     if (handover->loop->metrics)
         metrics_add(handover->loop->metrics, METRIC_gate_rebuilds, 1);
-    if (handover->err != ERR_OK) /* the keeper goes on */
+    if (handover->err == ERR_CONFLICT && is_shared(handover)) /* of a later life by now */
+        handover_go(handover, HANDOVER_CHECK);
+    else if (handover->err != ERR_OK) /* the keeper goes on */
         end(handover, ERR_UNAVAILABLE);
     else if (is_shared(handover) && gate_is_shared(shop_of(handover)->gate))
         handover_go(handover, HANDOVER_CHECK); /* which brings it, as SQL has it then */
