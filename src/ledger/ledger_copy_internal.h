@@ -58,16 +58,15 @@ struct copy_side {
 struct copy_ops {
     /* Every row of a SELECT of `table`'s columns. */
     enum err (*read)(struct copy_side *side, const struct copy_table *table, const char *select,
-                     enum err (*each)(void *context, const struct pg_tuple *row),
-                     void *context) MUST_CHECK;
+                     enum err (*each)(void *context, const struct pg_tuple *row), void *context);
     /* Statements without results, `;` between them. */
-    enum err (*run)(struct copy_side *side, const char *sql) MUST_CHECK;
-    enum err (*ask)(struct copy_side *side, const char *sql, int64_t *ret_value) MUST_CHECK;
+    enum err (*run)(struct copy_side *side, const char *sql);
+    enum err (*ask)(struct copy_side *side, const char *sql, int64_t *ret_value);
     /* Rows of one table, between run("BEGIN") and run("COMMIT"). */
-    enum err (*put_begin)(struct copy_side *side, const struct copy_table *table) MUST_CHECK;
+    enum err (*put_begin)(struct copy_side *side, const struct copy_table *table);
     enum err (*put)(struct copy_side *side, const struct copy_table *table,
-                    const struct pg_tuple *row) MUST_CHECK;
-    enum err (*put_end)(struct copy_side *side) MUST_CHECK;
+                    const struct pg_tuple *row);
+    enum err (*put_end)(struct copy_side *side);
     const char *begin, *durable; /* SQL: of a transaction; those that follow are on the disk */
     const char *tidy;            /* SQL: once all is there */
     const char *mark;            /* the table of it */

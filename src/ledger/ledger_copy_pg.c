@@ -197,7 +197,8 @@ static enum err put(struct copy_side *side, const struct copy_table *table,
     add_16(out, row->count);
     for (int i = 0; i < row->count; i++) {
         add_32(out, row->columns[i].ptr ? row->columns[i].len : UINT32_MAX);
-        buf_str_append(out, row->columns[i]);
+        if (row->columns[i].ptr)
+            buf_str_append(out, row->columns[i]);
     }
     return out->len < FLUSH_BYTES ? ERR_OK : flush(side);
 }

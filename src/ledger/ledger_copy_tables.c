@@ -14,9 +14,11 @@ static enum err take_column(struct copy_table *table, sqlite3_stmt *stmt)
     if (at == PG_TUPLE_COLUMNS_MAX || key > COPY_KEYS_MAX || name.len >= COPY_NAME_BYTES)
         return ERR_TOO_LARGE;
     snprintf(table->columns[at].name, COPY_NAME_BYTES, "%.*s", (int)name.len, name.ptr);
-    table->columns[at].kind = str_equal(type, STR("TEXT"))   ? 't'
-                              : str_equal(type, STR("BLOB")) ? 'b'
-                                                             : 'i';
+    table->columns[at].kind = 'i';
+    if (str_equal(type, STR("TEXT")))
+        table->columns[at].kind = 't';
+    else if (str_equal(type, STR("BLOB")))
+        table->columns[at].kind = 'b';
     if (key > 0) {
         table->key[key - 1] = at;
         table->key_count = MAX(table->key_count, key);

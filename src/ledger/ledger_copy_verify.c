@@ -11,7 +11,9 @@ static uint64_t hash_value(uint64_t hash, struct str value)
     uint64_t word;
     size_t i = 0;
 
-    hash = hash_u64(hash ^ (value.ptr ? value.len : UINT64_MAX));
+    if (!value.ptr)
+        return hash_u64(hash ^ UINT64_MAX);
+    hash = hash_u64(hash ^ value.len);
     for (; i + sizeof word <= value.len; i += sizeof word) {
         memcpy(&word, value.ptr + i, sizeof word);
         hash = hash_u64(hash ^ word);
