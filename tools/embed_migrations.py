@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write a C file with the numbered SQL files given: embed_migrations.py OUT FILE...
 
-Those of a folder named postgres are an array of their own.
+Those of a folder named postgres are an array of their own. One named next.sql is behind all others,
+whatever their number: that of a version to come.
 """
 import json
 import pathlib
@@ -14,7 +15,7 @@ out, files = sys.argv[1], [pathlib.Path(f) for f in sys.argv[2:]]
 def array(name, files):
     rows = []
     for number, path in enumerate(sorted(files), 1):
-        if not path.name.startswith(f"{number:04d}_"):
+        if path.stem != "next" and not path.name.startswith(f"{number:04d}_"):
             sys.exit(f"{path}: migrations are numbered without a gap; expected {number:04d}_*.sql")
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         text = "\n        ".join(json.dumps(line, ensure_ascii=True) for line in lines)

@@ -15,6 +15,8 @@ from support.client import Caller
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("DOORBUSTER", str(ROOT / "build" / "doorbuster"))
+# The version to come, one migration ahead.
+NEXT_PROGRAM = PROGRAM + "_next"
 START_SECONDS = 30
 STOP_SECONDS = 15
 EXIT_UNCERTAIN = 74
@@ -46,6 +48,8 @@ def wait_for(condition, seconds=10, every=0.01, what="condition"):
 class Server:
     """`doorbuster serve` on one data directory; may be started again after it ended."""
 
+    program = PROGRAM
+
     def __init__(self, directory, profile="test", threads=1, env=None, limits=None, **settings):
         self.directory = pathlib.Path(directory)
         self.data = self.directory / "data"
@@ -76,7 +80,7 @@ class Server:
     def launch(self):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--data", str(self.data), *self.flags],
+                [self.program, "serve", "--listen", "127.0.0.1:0", "--data", str(self.data), *self.flags],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
