@@ -20,10 +20,11 @@ import time
 
 import figures
 import figures_shop
+import figures_stores
 import report
 from sides import ROOT, BenchError
 
-ALL = {**figures.FIGURES, **figures_shop.FIGURES}
+ALL = {**figures.FIGURES, **figures_shop.FIGURES, **figures_stores.FIGURES}
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 FULL = {"pairs": 9, "seconds": 3, "holders": 10_000_000}
 QUICK = {"pairs": 3, "seconds": 1, "holders": 1_000_000}

@@ -26,9 +26,9 @@ class Bench:
         self.coupon = FIRST_COUPON
         self.servers = 0
 
-    def server(self, **how):
+    def server(self, kind=Server, **how):
         self.servers += 1
-        return Server(self.program, self.folder / f"server{self.servers}", **how)
+        return kind(self.program, self.folder / f"server{self.servers}", **how)
 
     def ready(self, server):
         """Users, and a server that has been warm."""

@@ -1,14 +1,17 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Orders and their payments: whoever's order was answered has it paid by the next free connection.
 -- SIDE=issue sends coupons' issues instead, through the same lines, so that both sides of a ratio
--- cost the generator the same.
+-- cost the generator the same. SIDE=make sends orders only, SIDE=pay only payments of orders that are
+-- there, and ends when all have been sent.
 --
---   SIDE                      orders | issue
+--   SIDE                      orders | issue | make | pay
 --   RUN                       names this run in idempotency keys
 --   USER_BASE, USER_SPAN      user of order k: USER_BASE + k mod USER_SPAN
 --   PRODUCT_BASE, PRODUCT_SPAN, PRODUCT_STRIDE    product: PRODUCT_BASE + k * PRODUCT_STRIDE mod PRODUCT_SPAN
 --   COUPON                    of SIDE=issue
+--   ORDERS                    of SIDE=pay: file with the ids of the orders, one a line
 local side, run, coupon
+local waiting = {} -- of SIDE=pay: ids
 local user_base, user_span, product_base, product_span, product_stride
 local k = 0
 local to_pay, first, last = {}, 1, 0 -- answered orders, and who made them
@@ -23,6 +26,11 @@ function init()
     user_base, user_span = number("USER_BASE"), number("USER_SPAN")
     product_base, product_span = number("PRODUCT_BASE"), number("PRODUCT_SPAN")
     product_stride = number("PRODUCT_STRIDE")
+    if side == "pay" then
+        for id in io.lines(os.getenv("ORDERS")) do
+            waiting[#waiting + 1] = id
+        end
+    end
     host = "Host: " .. wrk.host .. ":" .. wrk.port .. "\r\nContent-Type: application/json\r\nContent-Length: "
 end
 
@@ -39,6 +47,15 @@ function request()
             '{"userId":' .. order[2] .. ',"idempotencyKey":"' .. run .. order[1] .. '"}')
     end
     k = k + 1
+    if side == "pay" then
+        -- wrk asks for one request before the first it sends.
+        local order = waiting[math.min(math.max(k - 1, 1), #waiting)]
+        if k - 1 >= #waiting then
+            wrk.thread:stop()
+        end
+        return post("/api/orders/" .. order .. "/payment",
+            '{"userId":' .. user_base .. ',"idempotencyKey":"' .. run .. order .. '"}')
+    end
     local user = user_base + k % user_span
     if side == "issue" then
         return post("/api/coupons/" .. coupon .. "/issue", '{"userId":' .. user .. "}")
@@ -50,7 +67,7 @@ end
 
 function response(status, headers, body)
     local order, user = body:match('^{"orderId":(%d+),"userId":(%d+)')
-    if order and status == 201 then
+    if order and status == 201 and side == "orders" then
         last = last + 1
         to_pay[last] = { order, user }
     end

@@ -44,7 +44,7 @@ class Ratio:
 
     @property
     def processor(self):
-        return Spread([getattr(b, self.cpu) / getattr(a, self.cpu) for a, b in self.pairs])
+        return Spread([getattr(b, self.cpu) / (getattr(a, self.cpu) or 1) for a, b in self.pairs])
 
     @property
     def met_by(self):
@@ -74,6 +74,8 @@ class Ratio:
                   for name in ("rate", "loop_us", "other_us")}
         cpu = f"{middle['loop_us']:.1f}" if middle["other_us"] < 0.3 else \
             f"{middle['loop_us']:.1f} + {middle['other_us']:.1f}"
+        for store in runs[0].stores:
+            cpu += f"; {store} {statistics.median(run.stores.get(store, 0.0) for run in runs):.1f}"
         return f"{middle['rate'] / 1000:.1f} k", cpu
 
     def verdict(self):
@@ -106,12 +108,13 @@ class Ratio:
 class Bound:
     """A figure that is not a ratio: at most so much."""
 
-    def __init__(self, name, at_most, unit, values):
+    def __init__(self, name, at_most, unit, values, notes=(), digits=None):
         self.name, self.at_most, self.unit = name, at_most, unit
-        self.values = Spread(values)
+        self.values, self.notes = Spread(values), list(notes)
+        self.digits = digits if digits is not None else 0 if unit == "ms" else 1
 
     def remarks(self):
-        return []
+        return self.notes
 
     @property
     def met(self):
@@ -119,7 +122,7 @@ class Bound:
 
     def text(self):
         low, high = min(self.values.values), max(self.values.values)
-        digits = 0 if self.unit == "ms" else 1
+        digits = self.digits
         return f"{self.values.median:.{digits}f} {self.unit} ({low:.{digits}f}–{high:.{digits}f})"
 
     def row(self):
@@ -129,6 +132,8 @@ class Bound:
     def lines(self):
         yield (f"{self.name}: at most {self.at_most} {self.unit}; {self.text()}, "
                f"{len(self.values.values)} times: {'MET' if self.met else 'MISSED'}")
+        for text in self.remarks():
+            yield f"    {text}"
 
 
 HEAD = ["figure", "at least", "by rate", "by CPU", "answers a second, A / B",

@@ -178,6 +178,10 @@ class Server:
         loop = used.get(self.loop_thread, 0.0)
         return loop, sum(used.values()) - loop
 
+    def stores_cpu(self):
+        """Seconds of processor time of each store that is a process of its own."""
+        return {}
+
     def find_loop(self, seconds=0.5):
         """The loop thread is the one that works when nothing but GETs are asked for."""
         before = thread_cpu(self.pid)
@@ -241,6 +245,9 @@ http {{
     def cpu(self):
         return sum(thread_cpu(self.pid).values()), 0.0
 
+    def stores_cpu(self):
+        return {}
+
 
 def free_port():
     import socket
@@ -276,10 +283,23 @@ class Run:
     p50_ms: float = 0.0
     p99_ms: float = 0.0
     sent: array.array = None
+    stores: dict = dataclasses.field(default_factory=dict)  # µs of each store's process for each answer
 
     @property
     def cpu_us(self):
         return self.loop_us + self.other_us
+
+    @property
+    def redis_us(self):
+        return self.stores.get("Redis", 0.0)
+
+    @property
+    def all_us(self):
+        """Of the server and its stores."""
+        return self.cpu_us + sum(self.stores.values())
+
+    def charge_stores(self, before, after):
+        self.stores = {name: (after[name] - before[name]) / max(1, self.answers) * 1e6 for name in after}
 
 
 class Load:
@@ -288,19 +308,20 @@ class Load:
     script = "load.lua"
 
     def __init__(self, side="post", path="/", people=None, first=0, target="/health/live",
-                 body_head='{"userId":', body_tail="}", expect_refusals=False):
+                 body_head='{"userId":', body_tail="}", expect_refusals=False, connections=CONNECTIONS):
         people = people or People(20_000_000, 1_000_000)
         self.expect_refusals = expect_refusals
+        self.connections = connections
         self.environment = {
             "SIDE": side, "TARGET": target, "PATH_": path, "BODY_HEAD": body_head,
             "BODY_TAIL": body_tail, "BASE": people.base, "STEP": people.step, "SPAN": people.span,
-            "STRIDE": people.stride, "FIRST": first, "CONNECTIONS": CONNECTIONS}
+            "STRIDE": people.stride, "FIRST": first, "CONNECTIONS": connections}
 
     def spawn(self, target, seconds, count=0, out=""):
         environment = {**os.environ, **{k: str(v) for k, v in self.environment.items()},
                        "COUNT": str(count), "OUT": str(out)}
         return subprocess.Popen(
-            ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, math.ceil(seconds))}s", "--timeout", "20s", "-s",
+            ["wrk", "-t1", f"-c{self.connections}", f"-d{max(1, math.ceil(seconds))}s", "--timeout", "20s", "-s",
              HERE / self.script, target.url],
             env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True)
@@ -320,14 +341,16 @@ class Load:
 
     def measure(self, target, work):
         """Runs work() and accounts for the processors meanwhile."""
+        stores = target.stores_cpu()
         before = (target.cpu(), children_cpu(), own_cpu(), machine_busy(), time.monotonic())
         run = work()
         after = (target.cpu(), children_cpu(), own_cpu(), machine_busy(), time.monotonic())
+        run.charge_stores(stores, target.stores_cpu())
         loop, other = (after[0][i] - before[0][i] for i in (0, 1))
         wrk = after[1] - before[1]
         seconds = after[4] - before[4]
         run.loop_us, run.other_us = (s / max(1, run.answers) * 1e6 for s in (loop, other))
-        known = loop + other + wrk + after[2] - before[2]
+        known = loop + other + wrk + after[2] - before[2] + sum(run.stores.values()) * run.answers / 1e6
         run.foreign = max(0.0, (after[3] - before[3] - known) / seconds)
         return run
 
@@ -363,14 +386,15 @@ class Load:
 
 
 class Orders(Load):
-    """wrk with orders.lua: orders, each paid as soon as it is there; or issues in the same manner."""
+    """wrk with orders.lua: orders, each paid as soon as it is there; or issues in the same manner; or
+    only orders (`side` make), or only payments (`side` pay) of those whose ids are in a file."""
 
     script = "orders.lua"
 
-    def __init__(self, run, users=(1, 1), products=(1, 1), coupon=None):
+    def __init__(self, run, users=(1, 1), products=(1, 1), coupon=None, side="orders", orders=""):
         super().__init__()
         stride = People(0, products[1]).stride if products[1] > 1 else 1
         self.environment = {
-            "SIDE": "issue" if coupon else "orders", "RUN": run, "COUPON": coupon or 0,
+            "SIDE": "issue" if coupon else side, "RUN": run, "COUPON": coupon or 0,
             "USER_BASE": users[0], "USER_SPAN": users[1], "PRODUCT_BASE": products[0],
-            "PRODUCT_SPAN": products[1], "PRODUCT_STRIDE": stride}
+            "PRODUCT_SPAN": products[1], "PRODUCT_STRIDE": stride, "ORDERS": orders}
