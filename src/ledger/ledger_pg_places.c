@@ -36,13 +36,16 @@
     " kept AS (UPDATE coupons c SET issued = c.issued + sums.rows,"                          \
     " highest_slot = greatest(c.highest_slot, sums.highest)," events " witness = " WRAPPED(  \
         "c.witness + sums.hash") " FROM sums WHERE c.coupon_id = sums.coupon_id)"
-/* Whose row each user has now: one that went in, or one that was there before. */
+/* Whose row each user has now: one that went in, or one that was there before. That is looked for
+ * only where none went in, and by the user: the planner takes the other index for as good while it
+ * knows little of the table, and reads all rows of the coupon for each of them. */
 #define LOOK                                                                               \
     " SELECT p.n, coalesce(s.slot, h.slot), coalesce(s.user_coupon_id, h.user_coupon_id)," \
     " coalesce(s.issued_at, h.issued_at), coalesce(s.expires_at, h.expires_at)"            \
     " FROM p LEFT JOIN stored s ON s.coupon_id = p.coupon_id AND s.user_id = p.user_id"    \
-    " LEFT JOIN user_coupons h ON s.slot IS NULL AND h.coupon_id = p.coupon_id"            \
-    " AND h.user_id = p.user_id WHERE coalesce(s.slot, h.slot) IS NOT NULL ORDER BY p.n"
+    " LEFT JOIN LATERAL (SELECT * FROM user_coupons h WHERE s.slot IS NULL"                \
+    " AND h.user_id = p.user_id AND h.coupon_id + 0 = p.coupon_id OFFSET 0) h ON TRUE"     \
+    " WHERE coalesce(s.slot, h.slot) IS NOT NULL ORDER BY p.n"
 
 /* Of a coupon that there is: the others are decided. */
 static bool is_of_coupon(struct ledger_rows *rows, const struct ledger_command *command)
