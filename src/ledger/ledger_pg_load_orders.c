@@ -105,9 +105,11 @@ static void add_held(struct pg_trip *trip, const struct ledger_table *held,
 {
     if (!is_unlooked(held) && !is_unlooked(orders))
         return;
+    /* By the user: the other index would read all rows of the coupon. */
     trip_add(trip, PG_LOAD_HELD,
              "SELECT user_id, coupon_id, uses, used_at, expires_at FROM user_coupons"
-             " WHERE (user_id, coupon_id) IN (SELECT * FROM unnest($1::bigint[], $2::bigint[])"
+             " WHERE (user_id, coupon_id + 0) IN"
+             " (SELECT * FROM unnest($1::bigint[], $2::bigint[])"
              " UNION SELECT user_id, coupon_id FROM orders"
              " WHERE order_id = ANY($3) AND coupon_id IS NOT NULL)");
     unsigned at = trip_arrays(trip, "ii");

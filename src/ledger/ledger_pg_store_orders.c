@@ -196,7 +196,7 @@ static void add_held(struct pg_trip *trip, const struct ledger_table *table)
         .sql = "UPDATE user_coupons h SET uses = v.uses, used_at = v.used_at FROM"
                " unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])"
                " AS v(user_id, coupon_id, uses, used_at)"
-               " WHERE h.user_id = v.user_id AND h.coupon_id = v.coupon_id",
+               " WHERE h.user_id = v.user_id AND h.coupon_id + 0 = v.coupon_id",
         .kinds = "iiii",
     };
 

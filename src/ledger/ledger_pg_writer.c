@@ -105,6 +105,8 @@ static void go(struct pg_writer *writer, void (*done)(struct pg_exchange *exchan
 {
     struct pg_ledger *ledger = writer->ledger;
 
+    for (size_t i = 0; i < writer->trip.count; i++)
+        writer->trip.statements[i].keep = true;
     writer->exchange = (struct pg_exchange){
         .done = done,
         .statements = writer->trip.statements,

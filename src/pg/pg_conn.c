@@ -51,6 +51,7 @@ struct pg_conn *pg_conn_free(struct pg_conn *conn)
     pg_conn_call_off(conn);
     loop_timer_stop(&conn->timer);
     pg_conn_drop(conn);
+    conn->sent = mem_free(conn->sent);
     return conn->beginning ? NULL : mem_free(conn);
 }
 

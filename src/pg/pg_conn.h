@@ -7,9 +7,10 @@
  *     conn     one session with one of them
  *     exchange one round trip: any number of statements in a pipeline, then Sync
  *
- * Unnamed statements only and no state of the session, so that a PgBouncer in transaction mode may
- * stand between. Several hosts are tried in turn; without a target_session_attrs in the URL only
- * one that takes writes is taken, so that a standby is passed over. Not locked: one thread.
+ * No state of the session but statements that are kept, and none once those turn out not to last
+ * (pg_keep.c), so that a PgBouncer in transaction mode may stand between. Several hosts are tried
+ * in turn; without a target_session_attrs in the URL only one that takes writes is taken, so that a
+ * standby is passed over. Not locked: one thread.
  */
 #pragma once
 #include <libpq-fe.h>
@@ -91,6 +92,7 @@ struct pg_statement {
     const int *lengths;
     const int *formats;
     int result_format; /* 1: binary */
+    bool keep;         /* the same text comes often, and a CONFLICT is tried again */
 };
 
 /*

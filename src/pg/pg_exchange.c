@@ -99,6 +99,11 @@ static void note_failure(struct pg_exchange *exchange, size_t i, const PGresult 
         snprintf(exchange->sqlstate, sizeof exchange->sqlstate, "%s", sqlstate);
 }
 
+static bool is_failure(ExecStatusType status)
+{
+    return status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE;
+}
+
 static void take_result(struct pg_conn *conn, PGresult *result)
 {
     struct pg_exchange *exchange = conn->exchange;
@@ -106,12 +111,15 @@ static void take_result(struct pg_conn *conn, PGresult *result)
 
     if (status == PGRES_PIPELINE_SYNC) {
         conn->synced = true;
-    } else if (conn->at < exchange->count && status != PGRES_PIPELINE_ABORTED) {
-        if (status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE)
-            note_failure(exchange, conn->at, result);
-        PQclear(exchange->results[conn->at]);
-        exchange->results[conn->at] = result;
-        return;
+    } else if (conn->at < conn->sent_count && status != PGRES_PIPELINE_ABORTED) {
+        const struct pg_sent *sent = &conn->sent[conn->at];
+        if (is_failure(status))
+            note_failure(exchange, sent->statement, result);
+        if (is_failure(status) || !sent->is_ready_maker) {
+            PQclear(exchange->results[sent->statement]);
+            exchange->results[sent->statement] = result;
+            return;
+        }
     }
     PQclear(result);
 }
@@ -132,10 +140,14 @@ static void take_results(struct pg_conn *conn)
     }
 }
 
-static enum err outcome(const struct pg_exchange *exchange)
+static enum err outcome(struct pg_conn *conn)
 {
+    const struct pg_exchange *exchange = conn->exchange;
+
     if (exchange->failed == exchange->count)
         return ERR_OK;
+    if (pg_keep_failed(&conn->keep, exchange->sqlstate))
+        return ERR_CONFLICT;
     return exchange->sqlstate[0] ? pg_sqlstate_err(exchange->sqlstate) : ERR_IO;
 }
 
@@ -188,7 +200,7 @@ static void ready(struct loop_poll *poll, int events)
         alive = PQisBusy(conn->pg) == 0 && alive; /* parses what the server says by itself */
     if (conn->exchange && conn->synced) {
         conn->lost = !alive || PQstatus(conn->pg) != CONNECTION_OK;
-        end(conn, outcome(conn->exchange));
+        end(conn, outcome(conn));
         return;
     }
     if (alive && !conn->flushed)
@@ -226,15 +238,73 @@ enum err pg_conn_begin(struct pg_conn *conn)
     return watch(conn);
 }
 
-static bool send_all(struct pg_conn *conn, const struct pg_exchange *exchange)
+static bool note_sent(struct pg_conn *conn, size_t statement, bool is_ready_maker, int sent)
 {
-    for (size_t i = 0; i < exchange->count; i++) {
-        const struct pg_statement *s = &exchange->statements[i];
-        if (PQsendQueryParams(conn->pg, s->sql, s->param_count, s->types, s->values, s->lengths,
-                              s->formats, s->result_format) != 1)
+    conn->sent[conn->sent_count++] = (struct pg_sent){ statement, is_ready_maker };
+    return sent == 1;
+}
+
+static bool send_one(struct pg_conn *conn, size_t i)
+{
+    const struct pg_statement *s = &conn->exchange->statements[i];
+    char name[PG_KEEP_NAME_BYTES];
+
+    switch (pg_keep_look(&conn->keep, s, name)) {
+    case PG_KEPT_NOT:
+        return note_sent(conn, i, false,
+                         PQsendQueryParams(conn->pg, s->sql, s->param_count, s->types, s->values,
+                                           s->lengths, s->formats, s->result_format));
+    case PG_KEPT_NEW:
+        if (!note_sent(conn, i, true,
+                       PQsendPrepare(conn->pg, name, s->sql, s->param_count, s->types)))
             return false;
+        break;
+    case PG_KEPT_THERE:
+        break;
     }
+    return note_sent(conn, i, false,
+                     PQsendQueryPrepared(conn->pg, name, s->param_count, s->values, s->lengths,
+                                         s->formats, s->result_format));
+}
+
+/* What is forgotten is forgotten where something is kept: there is no failed transaction there. */
+static bool send_forget(struct pg_conn *conn)
+{
+    const struct pg_exchange *exchange = conn->exchange;
+    uint64_t now_ms = loop_now_ms(conn->loop);
+
+    if (exchange->count == 0 || !exchange->statements[exchange->count - 1].keep ||
+        !pg_keep_is_over(&conn->keep, now_ms))
+        return true;
+    bool any = conn->keep.count > 0;
+    pg_keep_forget(&conn->keep, now_ms);
+    if (!any)
+        return true;
+    return note_sent(conn, 0, true,
+                     PQsendQueryParams(conn->pg, "DEALLOCATE ALL", 0, NULL, NULL, NULL, NULL, 1));
+}
+
+static bool send_all(struct pg_conn *conn)
+{
+    conn->sent_count = 0;
+    if (!send_forget(conn))
+        return false;
+    for (size_t i = 0; i < conn->exchange->count; i++)
+        if (!send_one(conn, i))
+            return false;
     return PQpipelineSync(conn->pg) == 1;
+}
+
+/* Room for each statement, for what makes it ready, and for what forgets them all. */
+static enum err make_room(struct pg_conn *conn, struct pg_exchange *exchange)
+{
+    struct pg_sent *sent = mem_resize(conn->sent, (2 * exchange->count + 1) * sizeof *sent);
+
+    if (!sent)
+        return ERR_NOMEM;
+    conn->sent = sent;
+    exchange->results = mem_alloc(MAX(exchange->count, (size_t)1) * sizeof(PGresult *));
+    return exchange->results ? ERR_OK : ERR_NOMEM;
 }
 
 /* Before anything is sent: nothing of it happened. */
@@ -247,9 +317,7 @@ static enum err prepare(struct pg_conn *conn, struct pg_exchange *exchange)
     ASSERT(conn->state == PG_CONN_IDLE);
     if (exchange->deadline_ms <= now_ms)
         return ERR_TIMEOUT;
-    exchange->results = mem_alloc(MAX(exchange->count, (size_t)1) * sizeof(PGresult *));
-    if (!exchange->results)
-        return ERR_NOMEM;
+    TRY(make_room(conn, exchange));
     /* a server that has hung up since the loop last looked */
     if (PQconsumeInput(conn->pg) != 1 || PQisBusy(conn->pg) || conn->lost ||
         PQstatus(conn->pg) != CONNECTION_OK) {
@@ -277,6 +345,6 @@ void pg_exchange(struct pg_conn *conn, struct pg_exchange *exchange)
     conn->at = 0;
     conn->synced = conn->lost = false;
     pg_conn_enter(conn, PG_CONN_BUSY);
-    if (!send_all(conn, exchange) || !flush(conn))
+    if (!send_all(conn) || !flush(conn))
         pg_conn_break(conn);
 }

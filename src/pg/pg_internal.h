@@ -46,6 +46,32 @@ void pg_reason_merge(struct pg_reason *reason, const struct pg_reason *other);
 bool pg_notice_is_unreplicated(const PGresult *notice);
 bool pg_notice_is_fatal(const PGresult *notice);
 
+/* ---- pg_keep.c ---- */
+
+enum { PG_KEEP_MAX = 96, PG_KEEP_NAME_BYTES = 32 };
+
+/* The statements that a connection's session has. */
+struct pg_keep {
+    uint64_t names[PG_KEEP_MAX];
+    size_t count;
+    uint64_t since_ms;
+    bool failed; /* it is not known which there are */
+};
+
+enum pg_kept {
+    PG_KEPT_NOT,
+    PG_KEPT_NEW, /* to be prepared under that name, then run */
+    PG_KEPT_THERE,
+};
+
+enum pg_kept pg_keep_look(struct pg_keep *keep, const struct pg_statement *statement,
+                          char name[PG_KEEP_NAME_BYTES]);
+/* All are to be forgotten before anything is run; also where there is none yet. */
+bool pg_keep_is_over(const struct pg_keep *keep, uint64_t now_ms);
+void pg_keep_forget(struct pg_keep *keep, uint64_t now_ms);
+/* An exchange has failed with that. True: because of what was kept; it may be tried again. */
+bool pg_keep_failed(struct pg_keep *keep, const char *sqlstate);
+
 /* ---- pg_connect.c: what pg_conn.c is while it is being opened ---- */
 
 struct pg_resolve_work;
@@ -64,6 +90,12 @@ struct pg_tally {
     uint32_t exchanges, failed; /* failed: the database did not do its part */
     uint64_t slowest_ns;
     bool read_only; /* a standby, or made one */
+};
+
+/* A statement of an exchange, or what makes one ready. */
+struct pg_sent {
+    size_t statement;
+    bool is_ready_maker;
 };
 
 struct pg_conn {
@@ -85,7 +117,9 @@ struct pg_conn {
 
     /* while busy */
     struct pg_exchange *exchange;
-    size_t at;    /* the statement whose result is awaited */
+    struct pg_sent *sent; /* what was sent, `sent_count` of them */
+    size_t sent_count;
+    size_t at;    /* the one of them whose result is awaited */
     bool lost;    /* the server has hung up */
     bool synced;  /* Sync has been answered */
     bool flushed; /* nothing waits to be sent */
@@ -95,6 +129,7 @@ struct pg_conn {
     void *on_broken_context;
     void *owner; /* whose pool it is in */
     struct pg_tally tally;
+    struct pg_keep keep;
 };
 
 /* The one mover. */
