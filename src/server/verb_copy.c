@@ -111,6 +111,8 @@ static enum err open_source(struct moving *self)
     if (!from->exists)
         return config_refuse(self->error, "there is no shop in %.300s", from->database);
     TRY(store_lock(from, LOCK_TO_READ, self->error));
+    if (from->lock < 0 && !from->postgres) /* no server has ever been there: none may come */
+        TRY(store_lock(from, LOCK_TO_WRITE, self->error));
     return store_look(from, self->from_config, self->error);
 }
 

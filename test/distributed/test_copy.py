@@ -154,6 +154,20 @@ def test_dead_events_and_their_numbers(world):
     assert back.sql("SELECT max(dead_id) FROM dead_events") == [(9,)]
 
 
+def test_no_table_is_forgotten(world):
+    """Nor a counter: a table that a migration adds is copied, or named here with those that are not."""
+    first = world.embedded().start()
+    first.stop()
+    url = world.database()
+    code, _, err = run("copy", "--to", world.file("there.conf", postgres=url), "--data", first.data)
+    assert code == 0
+    seen = set(re.findall(r"^copying (\w+): \d+ of \d+ rows$", err, re.M)) | {"store"}
+    there = {name for (name,) in query(url, "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'")}
+    assert there - seen == {"store_level", "servers", "hand_ins", "event_relays", "sales_outbox"}
+    counted = query(url, "SELECT attrelid::regclass::text FROM pg_attribute WHERE attidentity <> ''")
+    assert {table for (table,) in counted} & seen == {"dead_events"}
+
+
 # ---- killed on the way ----
 
 
