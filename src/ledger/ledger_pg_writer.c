@@ -122,6 +122,9 @@ static bool is_certainly_not_stored(const struct pg_writer *writer)
 {
     const struct pg_exchange *exchange = &writer->exchange;
 
+    /* libpq's own words (no memory for a result): the server has gone on. */
+    if (exchange->failed < exchange->count && !exchange->sqlstate[0])
+        return false;
     switch (exchange->err) {
     case ERR_UNCERTAIN:
         return false;
@@ -334,6 +337,11 @@ static void batch_over(struct pg_writer *writer, enum err e)
     } else {
         ledger_batch_set_err(&writer->batch, writer->one_by_one ? ledger_batch_err_of_one(e) : e);
         list_splice(&writer->finished, &writer->batch);
+    }
+    /* The store is away: each of the rest would wait as long as this one did. */
+    if (writer->one_by_one && e == ERR_UNAVAILABLE) {
+        ledger_batch_set_err(&writer->todo, e);
+        list_splice(&writer->finished, &writer->todo);
     }
     if (list_empty(&writer->todo))
         complete(writer);
