@@ -26,6 +26,14 @@ enum err ledger_pg_migrate(const char *url, const char *profile, const char *tim
 enum err ledger_pg_set_zone(const char *url, const char *time_zone,
                             struct pg_reason *ret_reason) MUST_CHECK;
 
+/* What is done once for a store, by whichever server comes first: waits until no other one is at
+ * it. Look at the stamp again, then. The process's end ends it, too. */
+struct ledger_pg_alone;
+enum err ledger_pg_alone_begin(const char *url, struct ledger_pg_alone **ret_alone,
+                               struct pg_reason *ret_reason) MUST_CHECK;
+struct ledger_pg_alone *ledger_pg_alone_end(struct ledger_pg_alone *alone);
+DEFINE_CLEANUP(struct ledger_pg_alone, ledger_pg_alone_end)
+
 struct ledger_pg_options {
     const char *url; /* migrated */
     size_t queue_max, batch_max;

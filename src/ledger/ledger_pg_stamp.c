@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <sys/random.h>
 
+#include "base/mem.h"
 #include "ledger/ledger_pg_internal.h"
 #include "ledger/migrations.h"
 
@@ -227,4 +228,36 @@ enum err ledger_pg_set_zone(const char *url, const char *time_zone, struct pg_re
     TRY(trip_finish(&trip));
     TRY(pg_sync_run(conn, &trip.statements[0], STAMP_TIMEOUT_MS, &result, ret_reason));
     return strcmp(PQcmdTuples(result), "1") == 0 ? ERR_OK : ERR_CONFLICT;
+}
+
+/* ---- once for a store ---- */
+
+#define ALONE_LOCK "SELECT pg_advisory_xact_lock(7230816934450262120)"
+
+struct ledger_pg_alone {
+    PGconn *conn; /* in a transaction, whose end frees the lock */
+};
+
+enum err ledger_pg_alone_begin(const char *url, struct ledger_pg_alone **ret_alone,
+                               struct pg_reason *ret_reason)
+{
+    struct ledger_pg_alone *alone = mem_alloc(sizeof *alone);
+
+    if (!alone)
+        return ERR_NOMEM;
+    enum err e = conn_open(url, &alone->conn, ret_reason);
+    if (e == ERR_OK)
+        e = pg_sync_script(alone->conn, "BEGIN; " ALONE_LOCK, MIGRATE_TIMEOUT_MS, ret_reason);
+    if (e == ERR_OK)
+        *ret_alone = alone;
+    else
+        ledger_pg_alone_end(alone);
+    return e;
+}
+
+struct ledger_pg_alone *ledger_pg_alone_end(struct ledger_pg_alone *alone)
+{
+    if (alone && alone->conn)
+        PQfinish(alone->conn);
+    return mem_free(alone);
 }

@@ -87,15 +87,26 @@ static void end_uncertain(void *context)
     _exit(VERB_UNCERTAIN);
 }
 
-static enum err add_load_data(struct server *server, struct config_error *error)
+static bool wants_load_data(const struct server *server)
 {
     const struct ledger_stamp *stamp = &server->store->stamp;
-    bool begun = stamp->load_data == LEDGER_LOAD_DATA_STARTED;
-    bool wanted = begun || (stamp->load_data == LEDGER_LOAD_DATA_NONE && stamp->empty);
+
+    return server->config->profile != CONFIG_PROD &&
+           (stamp->load_data == LEDGER_LOAD_DATA_STARTED ||
+            (stamp->load_data == LEDGER_LOAD_DATA_NONE && stamp->empty));
+}
+
+static enum err add_load_data(struct server *server, struct config_error *error)
+{
+    CLEANUP(store_alone_end) struct store_alone alone = { 0 };
     struct load_data_report report;
 
-    if (server->config->profile == CONFIG_PROD || !wanted)
+    if (!wants_load_data(server))
         return ERR_OK;
+    TRY(store_alone_begin(server->store, &alone, error));
+    if (!wants_load_data(server)) /* another server has done it meanwhile */
+        return ERR_OK;
+    bool begun = server->store->stamp.load_data == LEDGER_LOAD_DATA_STARTED;
     enum err e = shop_load_data(server->stores.ledger, clock_wall_ms(), begun, &report);
     if (e != ERR_OK)
         return config_refuse(error, "the load-test data could not be written: %s", err_text(e));

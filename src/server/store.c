@@ -225,6 +225,25 @@ enum err store_open_at_rest(const struct store *store, struct ledger **ret_ledge
                            : ledger_sqlite_open_at_rest(store->database, ret_ledger);
 }
 
+enum err store_alone_begin(struct store *store, struct store_alone *alone,
+                           struct config_error *ret_error)
+{
+    struct pg_reason reason;
+
+    if (!store->postgres)
+        return ERR_OK;
+    enum err e = ledger_pg_alone_begin(store->postgres, &alone->postgres, &reason);
+    if (e != ERR_OK)
+        return config_refuse(ret_error, "%.200s cannot be had alone: %.200s", store->database,
+                             reason.text);
+    return stamp_read(store, ret_error);
+}
+
+void store_alone_end(struct store_alone *alone)
+{
+    alone->postgres = ledger_pg_alone_end(alone->postgres);
+}
+
 /* ---- what may be served ---- */
 
 enum err store_read_secret(const struct config *config, struct buf *out,

@@ -10,6 +10,8 @@
 #include "ledger/ledger_stamp.h"
 #include "server/lock.h"
 
+struct ledger_pg_alone;
+
 struct store {
     const char *directory;     /* of the config */
     const char *postgres;      /* of the config; NULL: SQLite */
@@ -48,6 +50,14 @@ enum err store_set_zone(struct store *store, const struct config *config,
 /* Applies what is missing, looks again and sets the zone. The lock is held. *ret_applied counts. */
 enum err store_migrate(struct store *store, struct config *config, int64_t *ret_applied,
                        struct config_error *ret_error) MUST_CHECK;
+
+/* One server of a shared store at a time, until store_alone_end(); the stamp is read again. */
+struct store_alone {
+    struct ledger_pg_alone *postgres; /* NULL: nobody else could be there */
+};
+enum err store_alone_begin(struct store *store, struct store_alone *alone,
+                           struct config_error *ret_error) MUST_CHECK;
+void store_alone_end(struct store_alone *alone);
 
 /* The rules of `serve`: in `prod` a key, a gateway, and a store that is migrated. */
 enum err store_may_serve(const struct store *store, const struct config *config,
