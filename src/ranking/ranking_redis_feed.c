@@ -184,8 +184,7 @@ static enum rr_code run(struct redis_ranking *ranking, struct feed_item *item)
     item->over = false;
     queue_add(ranking, item);
     while (!item->over)
-        if (pthread_cond_timedwait(&ranking->changed, &ranking->lock, &until) != 0 && !item->over &&
-            !list_empty(&ranking->queue)) {
+        if (pthread_cond_timedwait(&ranking->changed, &ranking->lock, &until) != 0 && !item->over) {
             struct feed_item *waiting;
             LIST_FOREACH (waiting, &ranking->queue, struct feed_item, node)
                 if (waiting == item) {

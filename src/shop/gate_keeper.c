@@ -40,8 +40,10 @@ static bool needs_keeper(struct shop_loop *loop, const struct coupon *coupon, in
     struct shop *shop = loop->shop;
     struct gate_status gate = gate_status(shop->gate, coupon->coupon_id);
 
-    if (coupon_window(&coupon->settings, now_ms) == COUPON_AFTER || !gate_is_usable(shop->gate) ||
-        (gate.known && gate.open))
+    /* What is closing is brought to its end: until then every server keeps its ear to it. */
+    bool is_over = coupon_window(&coupon->settings, now_ms) == COUPON_AFTER && !coupon->closing;
+
+    if (is_over || !gate_is_usable(shop->gate) || (gate.known && gate.open))
         return false;
     if (!shop->servers)
         return true;

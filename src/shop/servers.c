@@ -266,7 +266,8 @@ static void gates_refresh(struct servers *servers)
     if (!servers->gate_ids)
         return;
     for (size_t i = 0; i < all->count; i++)
-        if (coupon_window(&all->items[i]->settings, now_ms) != COUPON_AFTER)
+        if (coupon_window(&all->items[i]->settings, now_ms) != COUPON_AFTER ||
+            all->items[i]->closing)
             servers->gate_ids[count++] = all->items[i]->coupon_id;
     servers->refreshing = true;
     servers->gates = (struct gate_refresh){ .done = gates_read,

@@ -184,3 +184,40 @@ def test_changed_while_it_is_closing(two, tmp_path):  # noqa: F811
             takes_again(servers, drop)
             servers.nodes.reverse()
     drop.check()
+
+
+def test_closing_when_the_window_ends(two):  # noqa: F811
+    """Who was ending a gate's life has died, and nobody can get a place any more: it ends all the same."""
+    servers = two(threads=2)
+    coupon = servers.make_coupon(10, endsAt=when(seconds=3))
+    servers.await_gates()
+    wait_for(lambda: servers.nodes[0].take("issue", coupon, 5).status == 200, what="a place")
+    time.sleep(1.5)
+    servers.sql("UPDATE coupons SET closing = 1 WHERE coupon_id = $1", coupon)
+    closing = lambda: servers.sql("SELECT closing FROM coupons WHERE coupon_id = $1", coupon) == [(1,)]  # noqa: E731
+    time.sleep(1.5)
+    wait_for(lambda: not closing(), 8, what="it has come to its end")
+    for node in servers.nodes:
+        assert node.take("issue", coupon, 6).error in ("EXPIRED_COUPON", "COUPON_CLOSED")
+
+
+def test_lowered_while_a_server_is_stopped(two, tmp_path):  # noqa: F811
+    """Its lease runs out; what it told before holds, and it tells nothing that does not hold afterwards."""
+    servers, rng = two(threads=4), random.Random(SEED)
+    servers.make_users(FIRST_USER, PEOPLE)
+    drop = Drop(servers, rng, tmp_path / "told", quantity=5000, people=PEOPLE, first=FIRST_USER)
+    for number in range(3):
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(storm, servers, drop.stream(limit=800), 32)
+            time.sleep(0.1 * rng.random())
+            node = servers.nodes[rng.randrange(2)]
+            node.process.send_signal(19)
+            try:
+                other = servers.nodes[1 - servers.nodes.index(node)]
+                assert change(other, drop.coupon, 4900 - number)().status == 200
+            finally:
+                node.process.send_signal(18)
+        drop.quantity = 4900 - number
+        drop.take_in(asked.result())
+        takes_again(servers, drop)
+        drop.check()
