@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Write a C file with a Redis Function library: embed_library.py OUT FILE
+"""Write a C file with a Redis Function library: embed_library.py OUT FILE [MORE]
 
-Its names get a digest of its text: a release with another text never calls, nor replaces, this one.
+MORE is put behind the library's text. Its names get a digest of its text: a release with another text never calls, nor replaces, this one.
 """
 import hashlib
 import json
@@ -10,7 +10,7 @@ import pathlib
 import sys
 
 out, path = sys.argv[1], pathlib.Path(sys.argv[2])
-text = path.read_text(encoding="utf-8")
+text = path.read_text(encoding="utf-8") + "".join(f"{more}\n" for more in sys.argv[3:])
 digest = hashlib.sha256(text.encode()).hexdigest()[:10]
 for mark, name in (("@LIBRARY@", f"{path.stem}_{digest}"), ("@PREFIX@", f"db_{digest}_")):
     if mark not in text:

@@ -2,13 +2,16 @@
 """A version and the next one side by side: the next one migrates the store under the feet of this one,
 both sell the same coupons and products, and this one may even come back. Two migrations ahead is too far."""
 
+import re
 import subprocess
+import urllib.parse
 
 import pytest
 
 from support.client import Request, storm
 from support.distributed import At, Servers
 from support.orders import MOUSE, stock
+from support.resp import Resp
 from support.server import NEXT_PROGRAM, PROGRAM, Server, inherited, wait_for
 from support.stores import Stores
 
@@ -20,6 +23,13 @@ MISSES = "misses 1 migration(s): run `doorbuster migrate`"
 def level(server):
     """How far the store is."""
     return server.sql("SELECT max(level) FROM store_level")[0][0]
+
+
+def libraries(server):
+    """Names of the gate's Function libraries in Redis."""
+    with Resp(urllib.parse.urlsplit(server.redis.url).port) as redis:
+        found = [library[1] for library in redis.call("FUNCTION", "LIST")]
+    return {name for name in found if re.fullmatch(r"doorbuster_[0-9a-f]{10}", name)}
 
 
 class Several:
@@ -78,6 +88,7 @@ def test_both_sell_while_the_store_is_migrated(rolling):
     new.await_address()
     assert level(old) == before + 1 and old.alive()
     sums.append(served(storm(Several(old.nodes[0], new), people(coupon, 1), 16)))
+    assert len(libraries(old)) == 2  # of the gate, each version its own
     # Back to the version before: it works on what the next one has made.
     old.nodes[1].stop()
     old.nodes[1].start()
