@@ -9,12 +9,18 @@
 #include "base/mem.h"
 #include "shop/shop_internal.h"
 
-enum { KEEP_EVERY_MS = 1000, KEEP_SHARED_EVERY_MS = 100, PATIENCE_MS = 1500 };
+enum {
+    KEEP_EVERY_MS = 1000,
+    KEEP_SHARED_EVERY_MS = 100,
+    PATIENCE_MS = 1500,
+    MAKING_MS = 500, /* between a coupon's row and its gate, at another server */
+    STARTING_MS = 3000,
+};
 
 /* Whether this life of a gate has been closed for long without its store having said that it is
  * lost. A new life begins anew: somebody was at it a moment ago. */
-static bool has_been_closed_for_long(struct keeper *keeper, int64_t coupon_id, int64_t epoch,
-                                     uint64_t now_ms)
+static bool has_been_closed_for(struct keeper *keeper, int64_t coupon_id, int64_t epoch,
+                                uint64_t now_ms, uint64_t patience_ms)
 {
     struct keeper_seen *free_seen = NULL;
 
@@ -26,7 +32,7 @@ static bool has_been_closed_for_long(struct keeper *keeper, int64_t coupon_id, i
             seen->epoch = epoch;
             if (!fresh)
                 seen->since_ms = now_ms;
-            return now_ms - seen->since_ms >= PATIENCE_MS;
+            return now_ms - seen->since_ms >= patience_ms;
         }
         if (!free_seen || seen->last_ms < free_seen->last_ms)
             free_seen = seen;
@@ -35,10 +41,19 @@ static bool has_been_closed_for_long(struct keeper *keeper, int64_t coupon_id, i
     return false;
 }
 
+/* Redis has never had a gate of it since this server started: another one may be just making it. */
+static bool may_be_in_the_making(const struct keeper *keeper, const struct gate_status *gate,
+                                 uint64_t now_ms)
+{
+    return gate->store == GATE_STORE_MISSING && gate->store_epoch == 0 && gate->epoch <= 1 &&
+           now_ms - keeper->started_ms >= STARTING_MS;
+}
+
 static bool needs_keeper(struct shop_loop *loop, const struct coupon *coupon, int64_t now_ms)
 {
     struct shop *shop = loop->shop;
     struct gate_status gate = gate_status(shop->gate, coupon->coupon_id);
+    uint64_t loop_ms = loop_now_ms(loop->loop), patience_ms = PATIENCE_MS;
 
     /* What is closing is brought to its end: until then every server keeps its ear to it. */
     bool is_over = coupon_window(&coupon->settings, now_ms) == COUPON_AFTER && !coupon->closing;
@@ -53,6 +68,10 @@ static bool needs_keeper(struct shop_loop *loop, const struct coupon *coupon, in
         return false;
     case GATE_STORE_MISSING:
     case GATE_STORE_LOST:
+        if (may_be_in_the_making(&loop->keeper, &gate, loop_ms)) {
+            patience_ms = MAKING_MS;
+            break;
+        }
         /* Of an older life than SQL's, or closing: somebody is at it. */
         if (!coupon->closing && (!gate.store_epoch || gate.store_epoch >= coupon->epoch))
             return true;
@@ -62,8 +81,8 @@ static bool needs_keeper(struct shop_loop *loop, const struct coupon *coupon, in
     case GATE_STORE_OPEN:
         break;
     }
-    return has_been_closed_for_long(&loop->keeper, coupon->coupon_id,
-                                    MAX(coupon->epoch, gate.store_epoch), loop_now_ms(loop->loop));
+    return has_been_closed_for(&loop->keeper, coupon->coupon_id,
+                               MAX(coupon->epoch, gate.store_epoch), loop_ms, patience_ms);
 }
 
 static void kept(struct coupon_patch *patch)
@@ -120,5 +139,6 @@ static void keep(struct loop_timer *timer)
 enum err keeper_start(struct shop_loop *loop)
 {
     loop->keeper.timer.run = keep;
+    loop->keeper.started_ms = loop_now_ms(loop->loop);
     return loop_timer_start(loop->loop, &loop->keeper.timer, KEEP_EVERY_MS);
 }

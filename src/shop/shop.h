@@ -225,6 +225,7 @@ void coupon_patch(struct shop_loop *loop, struct coupon_patch *patch);
 enum { KEEPER_JOBS_MAX = 16, KEEPER_SEEN_MAX = 64 };
 struct keeper {
     struct loop_timer timer;
+    uint64_t started_ms;
     size_t busy;
     struct keeper_job {
         bool busy;
