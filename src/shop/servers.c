@@ -298,6 +298,16 @@ static void beaten(struct ledger_beat *beat)
                                                   : EVERY_MS);
 }
 
+/* Who leaves holds nothing, and tells nothing from here on: nobody will wait for it. If something
+ * came in between, the beat brings the lease back. */
+static bool leave_begin(struct servers *servers)
+{
+    if (!traffic_is_quiet_all(servers->shop->traffic))
+        return false;
+    gate_lease_set(servers->shop->gate, 0);
+    return traffic_is_quiet_all(servers->shop->traffic);
+}
+
 static void beat_send(struct servers *servers)
 {
     if (servers->beating)
@@ -309,8 +319,7 @@ static void beat_send(struct servers *servers)
         served_end(servers, ERR_UNAVAILABLE);
         return;
     }
-    /* Who leaves holds nothing: nobody will wait for it. */
-    servers->leaving = servers->loop->draining && traffic_is_quiet_all(servers->shop->traffic);
+    servers->leaving = servers->loop->draining && leave_begin(servers);
     if (!beat_fill(servers)) {
         served_end(servers, ERR_NOMEM);
         beat_later(servers, AGAIN_MS);
