@@ -343,6 +343,8 @@ static enum err verify_table(struct copying *self)
     TRY(told(self, &self->to, copy_sum(&self->to, self->table, &to)));
     self->copy->tables++;
     self->copy->rows += to.rows;
+    if (self->finished)
+        self->copy->found += to.rows;
     self->done = self->of = to.rows;
     tell(self, "verifying");
     if (from.rows == to.rows && from.hash == to.hash)

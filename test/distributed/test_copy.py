@@ -190,7 +190,7 @@ def copied_with_kills(span, *words):
     killed = 0
     for _ in range(KILLS):
         if not copy_killed(random.uniform(0.02, span / KILLS * 2), *words):
-            return killed, 0
+            break
         killed += 1
     began = time.monotonic()
     out = copied(*words, timeout=3600)
@@ -224,9 +224,9 @@ def test_a_large_shop_killed_on_the_way(world):
     back = world.file("back.conf", data=world.tmp_path / "back" / "data")
     words = ["--to", back, "--postgres", url, "--data", world.tmp_path / "nowhere"]
     began = time.monotonic()
-    killed, found = copied_with_kills(span / 2, *words)
+    killed, found = copied_with_kills(span, *words)
     print(f"and back, with {killed} kills: {time.monotonic() - began:.1f} s")
-    assert killed > 0 and found >= 0
+    assert killed > 0 and found > 0
     assert all(a == b for a, b in zip(dump(first.data / "shop.db"), dump(world.tmp_path / "back" / "data" / "shop.db"),
                                       strict=True))  # fmt: skip
 
