@@ -88,7 +88,19 @@ static void add_lease(struct pg_trip *trip, const struct ledger_beat *beat)
     trip_int(trip, beat->lease_ms);
 }
 
-/* Those of earlier epochs are of no more use. */
+/* Of no more use: what was handed in of earlier epochs, and servers that died long ago. Whoever
+ * else is at it is not waited for. */
+static void add_tidying(struct pg_trip *trip)
+{
+    trip_add(trip, BEAT_NOTHING,
+             "DELETE FROM hand_ins WHERE (coupon_id, epoch, server_id) IN"
+             " (SELECT h.coupon_id, h.epoch, h.server_id FROM hand_ins h JOIN coupons c"
+             " USING (coupon_id) WHERE h.epoch < c.epoch FOR UPDATE OF h SKIP LOCKED)");
+    trip_add(trip, BEAT_NOTHING,
+             "DELETE FROM servers WHERE server_id IN (SELECT server_id FROM servers"
+             " WHERE lease_until < " NOW_MS " - 3600000 FOR UPDATE SKIP LOCKED)");
+}
+
 static void add_hand_ins(struct pg_trip *trip, const struct ledger_beat *beat)
 {
     if (beat->hand_in_count == 0)
@@ -102,10 +114,7 @@ static void add_hand_ins(struct pg_trip *trip, const struct ledger_beat *beat)
         trip_put(trip, at + 1, beat->hand_ins[i].epoch);
     }
     trip_int(trip, beat->server_id);
-    trip_add(trip, BEAT_NOTHING,
-             "DELETE FROM hand_ins h USING coupons c WHERE h.server_id = $1"
-             " AND c.coupon_id = h.coupon_id AND h.epoch < c.epoch");
-    trip_int(trip, beat->server_id);
+    add_tidying(trip);
 }
 
 static void add_coupons(struct pg_trip *trip, const struct ledger_beat *beat)

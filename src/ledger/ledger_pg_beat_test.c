@@ -181,9 +181,14 @@ static void test_closings(void **state)
     assert_int_equal(one.closings[0].waiting_for, 0);
     ledger_run(world.ledger, &raise);
     assert_ok(raise.err);
+    /* of servers that have died */
+    assert_int_equal(store_ask("INSERT INTO hand_ins VALUES (1, 1, 77) RETURNING 1"), 1);
+    assert_int_equal(store_ask("INSERT INTO servers VALUES (78, 'dead', 1) RETURNING 1"), 1);
     beat_run(&one);
+    assert_ok(one.err);
     assert_int_equal(one.closing_count, 0);
     assert_int_equal(store_ask("SELECT count(*) FROM hand_ins"), 0);
+    assert_int_equal(store_ask("SELECT count(*) FROM servers"), 1);
 }
 
 static void test_away(void **state)
