@@ -126,9 +126,16 @@ static enum err places_picture(const struct places *places, struct told *told,
 
 struct row_scan {
     struct ledger_scan scan;
+    struct coupon coupon;
     struct places *places;
     struct told *told;
 };
+
+static bool note_coupon(struct ledger_scan *scan, const struct coupon *coupon)
+{
+    CONTAINER_OF(scan, struct row_scan, scan)->coupon = *coupon;
+    return true;
+}
 
 static bool show_row(struct ledger_scan *scan, const struct ledger_held *row)
 {
@@ -172,14 +179,19 @@ static void tell_pending(struct prove *prove, const struct gate_picture *picture
 
 static enum err make(struct prove *prove, const struct stores *stores, struct places *places)
 {
-    struct row_scan scan = { .scan = { .coupon_id = prove->coupon_id, .each = show_row },
-                             .places = places,
-                             .told = prove->told };
+    struct row_scan scan = {
+        .scan = { .coupon_id = prove->coupon_id, .begin = note_coupon, .each = show_row },
+        .places = places,
+        .told = prove->told
+    };
     struct shop shop = { .ledger = stores->ledger, .gate = stores->gate };
     char first_lie[TOLD_LIE_BYTES];
 
     TRY(ledger_scan_rows(stores->ledger, &scan.scan));
-    if (!stores->gate)
+    if (stores->gate) /* a picture is taken of gates that are known */
+        TRY(gate_adopt(stores->gate, scan.coupon.coupon_id, scan.coupon.epoch,
+                       &scan.coupon.settings));
+    else
         TRY(places_picture(places, prove->told, &prove->made.before));
     prove->made.coupon_id = prove->coupon_id;
     coupon_proof_run(&shop, &prove->made);

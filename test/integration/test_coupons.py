@@ -144,6 +144,7 @@ def test_what_is_issued_expires_when_the_coupon_ended_then(server):
     assert server.get("/api/users/1000/coupons")["coupons"][0]["expiresAt"] == first
 
 
+@pytest.mark.embedded  # what an administrator changes at one server is shown by the other with its next sign of life
 def test_states_of_a_coupon(server):
     coupon = server.make_coupon(2, startsAt=when(1), endsAt=when(2))
     path, admin = f"/api/coupons/{coupon}", f"/api/admin/coupons/{coupon}"
@@ -339,6 +340,7 @@ def test_lists_refuse_bad_parameters(server, path):
 # ---- administration ----
 
 
+@pytest.mark.embedded  # the total of another server's places is as old as the last sign of life
 def test_winners_page_by_page_and_as_csv(server):
     coupon = server.make_coupon(500)
     for user in range(1000, 1250):
