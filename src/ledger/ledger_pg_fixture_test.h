@@ -67,6 +67,7 @@ static inline struct ledger *store_open_as(bool users_external)
                                          .queue_max = 1000,
                                          .batch_max = 200,
                                          .queue_age_max_ms = 60000,
+                                         .retry_ms = 5000, /* of a busy machine */
                                          .consumers = 3,
                                          .users_external = users_external,
                                          .test_clock = true };

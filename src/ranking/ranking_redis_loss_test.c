@@ -91,8 +91,9 @@ static struct ranking_sum *sell_at(size_t day, size_t product)
     struct ranking_sum *row = &sums[day][product];
     int64_t units = any(4) ? row->sum.units + (int64_t)any(5) : row->sum.units / 2;
 
+    versions++;
     *row = (struct ranking_sum){ .day = DAY + (int64_t)day,
-                                 .version = ++versions,
+                                 .version = versions,
                                  .sum = { (int64_t)product + 1, units,
                                           units * (int64_t)any(INT64_C(1) << 50), versions / 6 },
                                  .category = names[categories[product]] };

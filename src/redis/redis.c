@@ -202,7 +202,7 @@ static int badness(enum breaker_state state)
     case BREAKER_STATE_COUNT:
         break;
     }
-    ASSERT(!"a state that exists");
+    ASSERT(false && "a state that exists");
     return 0;
 }
 
