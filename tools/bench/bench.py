@@ -24,8 +24,9 @@ import figures_stores
 import report
 from sides import ROOT, BenchError
 
-ALL = {**figures.FIGURES, **figures_shop.FIGURES, **figures_stores.FIGURES}
-BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
+# Each group has a table of its own.
+GROUPS = {"embedded": {**figures.FIGURES, **figures_shop.FIGURES}, "stores": figures_stores.FIGURES}
+ALL = {name: measure for group in GROUPS.values() for name, measure in group.items()}
 FULL = {"pairs": 9, "seconds": 3, "holders": 10_000_000}
 QUICK = {"pairs": 3, "seconds": 1, "holders": 1_000_000}
 
@@ -47,21 +48,23 @@ def processor():
 
 def circumstances(program, how, seconds):
     wrk = said_by("wrk", "-v").split(" [", 1)[0].removeprefix("wrk ").removeprefix("debian/")
+    stores = (said_by("redis-benchmark", "--version").replace("-benchmark", "") + ", " +
+              said_by("/usr/lib/postgresql/15/bin/postgres", "--version").split(" (Debian", 1)[0])
     nginx = said_by(shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin"), "-v")
     version = said_by(program, "--version").splitlines()
     today = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
     return (f"{today}, {', '.join(version[:2])}. {os.cpu_count()} × {processor()}, Linux {platform.release()}; "
-            f"wrk {wrk}, {nginx.removeprefix('nginx version: ')}. {how['pairs']} pairs, {how['seconds']} s a "
+            f"wrk {wrk}, {nginx.removeprefix('nginx version: ')}, {stores}. {how['pairs']} pairs, {how['seconds']} s a "
             f"side where it is not a burst; {seconds / 60:.0f} minutes in all. Load of the machine before: "
-            f"{before_load:.2f}.")
+            f"{before_load:.2f}, at the end {os.getloadavg()[0]:.2f}.")
 
 
-def write(path, done, text):
-    old = path.read_text()
-    if BEGIN not in old or END not in old:
-        raise BenchError(f"{path} has no place for the table: {BEGIN} … {END}")
-    block = "\n".join([BEGIN, text, "", *report.table(done), END])
-    path.write_text(re.sub(re.escape(BEGIN) + ".*" + re.escape(END), lambda _: block, old, flags=re.S))
+def write(path, group, done, text):
+    old, begin, end = path.read_text(), f"<!-- {group}: begin -->", f"<!-- {group}: end -->"
+    if begin not in old or end not in old:
+        raise BenchError(f"{path} has no place for the table: {begin} … {end}")
+    block = "\n".join([begin, text, "", *report.table(done), end])
+    path.write_text(re.sub(re.escape(begin) + ".*" + re.escape(end), lambda _: block, old, flags=re.S))
 
 
 def arguments():
@@ -69,14 +72,35 @@ def arguments():
     parser.add_argument("--quick", action="store_true", help="few and short runs, while developing")
     parser.add_argument("--only", metavar="NAME", action="append", choices=ALL,
                         help="one of " + ", ".join(ALL))
+    parser.add_argument("--group", choices=GROUPS, help="the figures of one table")
     parser.add_argument("--pairs", type=int, help="pairs of every ratio")
     parser.add_argument("--seconds", type=int, help="how long each side runs")
     parser.add_argument("--holders", type=int, help="the larger number of holders")
     parser.add_argument("--program", type=pathlib.Path, default=ROOT / "build/doorbuster")
     parser.add_argument("--raw-insert", type=pathlib.Path, default=ROOT / "build/tools/bench/raw_insert")
     parser.add_argument("--write", type=pathlib.Path, metavar="FILE",
-                        help="where the table goes; docs/performance.md after a full run")
+                        help="where the tables go; docs/performance.md after a full run")
     return parser.parse_args()
+
+
+def measure_group(bench, group, figures_of, only, how, target):
+    started, done = time.monotonic(), []
+
+    def say(figure):
+        done.append(figure)
+        print("\n".join(figure.lines()), flush=True)
+
+    names = [name for name in figures_of if not only or name in only]
+    for name in names:
+        figures_of[name](bench, say)
+    if not names:
+        return
+    text = circumstances(bench.program, how, time.monotonic() - started)
+    missed = sum(not figure.met for figure in done)
+    print(f"{text}\n{len(done) - missed} met, {missed} missed")
+    if target and len(names) == len(figures_of):
+        write(target, group, done, text)
+        print(f"table written to {target}")
 
 
 def main():
@@ -84,13 +108,9 @@ def main():
     how = dict(QUICK if args.quick else FULL)
     how.update({name: value for name in how if (value := getattr(args, name)) is not None})
     target = args.write
-    if not target and not (args.quick or args.only or args.pairs or args.seconds or args.holders):
+    if not target and not (args.quick or args.only or args.group or args.pairs or args.seconds or args.holders):
         target = ROOT / "docs/performance.md"
-    started, done = time.monotonic(), []
-
-    def say(figure):
-        done.append(figure)
-        print("\n".join(figure.lines()), flush=True)
+    groups = {args.group: GROUPS[args.group]} if args.group else GROUPS
 
     folder = pathlib.Path(tempfile.mkdtemp(prefix="doorbuster-bench-"))
     try:
@@ -99,20 +119,13 @@ def main():
         program = shutil.copy2(args.program, folder / "doorbuster")
         raw_insert = shutil.copy2(args.raw_insert, folder / "raw_insert")
         bench = figures.Bench(program, raw_insert, folder, **how)
-        for name, measure in ALL.items():
-            if not args.only or name in args.only:
-                measure(bench, say)
+        for group, figures_of in groups.items():
+            measure_group(bench, group, figures_of, args.only, how, target)
     except BaseException:
         print(f"bench: stores and logs are left in {folder}", file=sys.stderr)
         raise
     else:
-        text = circumstances(program, how, time.monotonic() - started)
         shutil.rmtree(folder)
-    missed = sum(not figure.met for figure in done)
-    print(f"{text}\n{len(done) - missed} met, {missed} missed")
-    if target:
-        write(target, done, text)
-        print(f"table written to {target}")
 
 
 if __name__ == "__main__":
