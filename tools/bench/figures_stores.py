@@ -218,23 +218,30 @@ def fill_coupon(server, coupon, count):
     looks.run("ANALYZE user_coupons")
 
 
+def middle(spent, name):
+    return sorted(each[name] for each in spent)[len(spent) // 2]
+
+
 def rebuild(bench, say):
-    took = []
+    took, spent = [], []
     with Pair() as pair, bench.server(StoresServer, pair=pair) as server:
         bench.ready(server)
         coupon = bench.next_coupon(server, PLACES)
         fill_coupon(server, coupon, PLACES)
         for _ in range(max(5, bench.pairs)):
-            started = time.monotonic()
+            began, started = {"the server": sum(server.cpu()), **pair.cpu()}, time.monotonic()
             subprocess.run([bench.program, "gate", "rebuild", str(coupon), "--target", server.url], check=True,
                            capture_output=True)
             took.append(time.monotonic() - started)
+            ended = {"the server": sum(server.cpu()), **pair.cpu()}
+            spent.append({name: ended[name] - began[name] for name in ended})
             server.at_rest(coupon)
         held = pair.redis.call("HLEN", next(key for key in pair.redis.call("KEYS", f"*{{coupon:{coupon}}}:h")))
     if held != PLACES:
         raise BenchError(f"{held} places after a rebuild")
     say(Bound(f"`gate rebuild` of a coupon with {power(PLACES)} places, the whole command", 2000, "ms",
-              [s * 1e3 for s in took]))
+              [s * 1e3 for s in took],
+              [f"processor time, s: {', '.join(f'{name} {middle(spent, name):.2f}' for name in spent[0])}"]))
 
 
 # ---- two servers ----
@@ -271,6 +278,7 @@ def issue_on(bench, servers, pair, connections):
 
 
 def two_servers(bench, say):
+    # With 32 connections a server has half as many people in a batch: that is no fair comparison.
     shapes = (("64 connections each", 64), ("64 connections in all", 32))
     with Pair(counted=True) as pair, bench.server(StoresServer, pair=pair) as one:
         bench.ready(one)
@@ -287,10 +295,9 @@ def two_servers(bench, say):
                 f"{last[0][1][2]:.3f} statements each; one, 64 connections: {last[1][0] / 1000:.1f} k, {last[1][1][0]:.1f} µs, "
                 f"{last[1][1][1]:.3f}, {last[1][1][2]:.3f}")
         wanted = name == shapes[0][0]
-        say(Bound(f"two servers, {name} / one: server CPU an `issue`", 1.1, "×",
+        say(Bound(f"two servers, {name} / one: server CPU an `issue`", 1.1 if wanted else None, "×",
                   [two[1][0] / alone[1][0] for two, alone in pairs], [note], 2))
-        say(Bound(f"two servers, {name} / one: calls of the stores an `issue`{'' if wanted else ' (reported)'}",
-                  1.0 if wanted else 99, "×",
+        say(Bound(f"two servers, {name} / one: calls of the stores an `issue`", 1.0 if wanted else None, "×",
                   [sum(two[1][1:]) / sum(alone[1][1:]) for two, alone in pairs], digits=2))
 
 

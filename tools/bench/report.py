@@ -106,7 +106,7 @@ class Ratio:
 
 
 class Bound:
-    """A figure that is not a ratio: at most so much."""
+    """A figure that is not a ratio: at most so much; None: it is only reported."""
 
     def __init__(self, name, at_most, unit, values, notes=(), digits=None):
         self.name, self.at_most, self.unit = name, at_most, unit
@@ -118,19 +118,24 @@ class Bound:
 
     @property
     def met(self):
-        return self.values.median <= self.at_most
+        return self.at_most is None or self.values.median <= self.at_most
+
+    @property
+    def limit(self):
+        return "reported" if self.at_most is None else f"≤ {self.at_most} {self.unit}".rstrip()
 
     def text(self):
         low, high = min(self.values.values), max(self.values.values)
         digits = self.digits
-        return f"{self.values.median:.{digits}f} {self.unit} ({low:.{digits}f}–{high:.{digits}f})"
+        unit = self.unit and " " + self.unit
+        return f"{self.values.median:.{digits}f}{unit} ({low:.{digits}f}–{high:.{digits}f})"
 
     def row(self):
-        return [self.name, f"≤ {self.at_most} {self.unit}", self.text(), "", "", "",
+        return [self.name, self.limit, self.text(), "", "", "",
                 "met" if self.met else "**missed**"]
 
     def lines(self):
-        yield (f"{self.name}: at most {self.at_most} {self.unit}; {self.text()}, "
+        yield (f"{self.name}: {self.limit}; {self.text()}, "
                f"{len(self.values.values)} times: {'MET' if self.met else 'MISSED'}")
         for text in self.remarks():
             yield f"    {text}"
