@@ -107,7 +107,8 @@ static void await_gates(const struct server *server)
     const struct timespec moment = { .tv_nsec = 5 * 1000000 };
     uint64_t until_ms = clock_boot_ms() + GATES_WAIT_MS;
 
-    while (!shop_gates_are_open(&server->shop) && clock_boot_ms() < until_ms)
+    while (gate_is_shared(server->stores.gate) && !shop_gates_are_open(&server->shop) &&
+           clock_boot_ms() < until_ms)
         nanosleep(&moment, NULL);
 }
 
