@@ -33,7 +33,7 @@ static int kept(void)
     const struct pg_statement statement = { .sql = HOW_MANY };
 
     assert_int_equal(run(&statement, 1), ERR_OK);
-    return atoi(PQgetvalue(exchange.results[0], 0, 0));
+    return (int)strtol(PQgetvalue(exchange.results[0], 0, 0), NULL, 10);
 }
 
 static void run_batch(void)

@@ -11,6 +11,8 @@
 #include "base/mem.h"
 #include "ranking/ranking_redis_internal.h"
 
+#include <stdio.h>
+
 enum {
     TICK_MS = 50,
     STATUS_EVERY_MS = 250,
@@ -155,7 +157,7 @@ static void sweep_on(struct redis_ranking *ranking, const redisReply *reply)
         at && at->type == REDIS_REPLY_STRING && at->len > 0 && at->len < sizeof ranking->sweep_at;
 
     ranking->sweeping = more;
-    strcpy(ranking->sweep_at, more ? at->str : "-inf");
+    snprintf(ranking->sweep_at, sizeof ranking->sweep_at, "%s", more ? at->str : "-inf");
 }
 
 static void answered(struct redis_ranking *ranking, const struct rr_header *header,
