@@ -124,6 +124,7 @@ enum err target_authorize(const struct target *target, int64_t user_id, bool adm
 }
 
 struct asking {
+    struct http_field fields[2];
     struct http_exchange x;
     struct loop *loop;
     struct buf *body;
@@ -175,15 +176,15 @@ static enum err ask(const struct target *target, struct asking *asking, struct s
                     struct config_error *ret_error)
 {
     CLEANUP(buf_fini) struct buf authorization = { 0 };
-    struct http_field fields[2] = { { STR("Accept"), accept } };
 
-    asking->x.headers = fields;
+    asking->fields[0] = (struct http_field){ STR("Accept"), accept };
+    asking->x.headers = asking->fields;
     asking->x.header_count = 1;
     asking->x.timeout_ms = TIMEOUT_MS;
     asking->x.done = answered;
     TRY(target_authorize(target, 1, true, &authorization));
     if (authorization.len > 0)
-        fields[asking->x.header_count++] =
+        asking->fields[asking->x.header_count++] =
             (struct http_field){ STR("Authorization"), buf_str(&authorization) };
     buf_reset(asking->body);
     TRY(exchange(target, asking));

@@ -51,7 +51,21 @@ class Two(Real):
         answer, self.last_port = node.caller.raw(data), node.port
         if request.path.endswith("/clock") and answer.status == 200:
             self.await_clock(moment(answer.json["now"]))
+        if request.method == "PATCH" and request.path.startswith("/api/admin/coupons/") and answer.status == 200:
+            self.await_settings(answer.json["couponId"])
         return answer
+
+    def await_settings(self, coupon_id):
+        """What one server changes is known to another with its next sign of life; until then that one may
+        say "sold out" of a coupon that was closed meanwhile (ADR 15)."""
+        get = encode("GET", f"/api/coupons/{coupon_id}", None)
+        names = ("totalQuantity", "status", "startsAt", "endsAt")
+
+        def agree():
+            seen = [[node.caller.raw(get).json[name] for name in names] for node in self.server.nodes]
+            return all(one == seen[0] for one in seen)
+
+        wait_for(agree, FOLLOW_SECONDS, 0.001, "the other server's settings")
 
     def await_clock(self, at_ms):
         """The clock is moved at one server; another has it with its next batch."""
