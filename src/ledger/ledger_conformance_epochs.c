@@ -135,6 +135,13 @@ static void test_stale(void **state)
         assert_int_equal(command.place.outcome, rows[i].outcome);
         assert_int_equal(command.place.slot, rows[i].ret_slot);
     }
+    /* One that is too late and one that is not, in one batch: the witness takes only what went in.
+     */
+    struct ledger_command mixed[] = { place_of(5, 5, 1), place_of(6, 5, 2), place_of(7, 1, 1) };
+    conf_run(mixed, 3);
+    assert_int_equal(mixed[0].place.outcome, LEDGER_PLACE_STALE);
+    assert_int_equal(mixed[1].place.outcome, LEDGER_PLACE_STORED);
+    assert_int_equal(mixed[2].place.outcome, LEDGER_PLACE_STALE);
     conf_check();
 }
 

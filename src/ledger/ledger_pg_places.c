@@ -30,11 +30,13 @@
     " stream_at, webhook_at) SELECT 1, coupon_id, c.events + row_number() OVER"          \
     " (PARTITION BY coupon_id ORDER BY s.user_coupon_id), 1, s.slot, s.issued_at, $10,"  \
     " $11 FROM stored s JOIN coupons c USING (coupon_id)),"
-#define WITNESS(events)                                                                      \
-    " sums AS (SELECT stored.coupon_id, count(*) AS rows, max(stored.slot) AS highest,"      \
-    " sum(p.hash) AS hash FROM stored JOIN p USING (coupon_id, user_coupon_id) GROUP BY 1)," \
-    " kept AS (UPDATE coupons c SET issued = c.issued + sums.rows,"                          \
-    " highest_slot = greatest(c.highest_slot, sums.highest)," events " witness = " WRAPPED(  \
+/* Of those that were tried: one of an older epoch has the number that the next one got, too. */
+#define WITNESS(events)                                                                     \
+    " sums AS (SELECT stored.coupon_id, count(*) AS rows, max(stored.slot) AS highest,"     \
+    " sum(p.hash) AS hash FROM stored JOIN p USING (coupon_id, user_coupon_id)"             \
+    " WHERE p.tried = 1 GROUP BY 1),"                                                       \
+    " kept AS (UPDATE coupons c SET issued = c.issued + sums.rows,"                         \
+    " highest_slot = greatest(c.highest_slot, sums.highest)," events " witness = " WRAPPED( \
         "c.witness + sums.hash") " FROM sums WHERE c.coupon_id = sums.coupon_id)"
 /* Whose row each user has now: one that went in, or one that was there before. That is looked for
  * only where none went in, and by the user: the planner takes the other index for as good while it
