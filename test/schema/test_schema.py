@@ -21,6 +21,8 @@ EXAMPLES = int(os.environ.get("SCHEMA_EXAMPLES", "40"))
 SCHEMATHESIS = pathlib.Path(sys.executable).with_name("schemathesis")
 # Switches stores off and moves the clock: by itself, or it would spoil every answer after it.
 TEST_ROUTES = "test"
+# Want a dead event, and there is none before a receiver has refused one many times: test_events.py has some.
+OF_DEAD_EVENTS = [f"POST /api/admin/events/dead/{{deadEventId}}/{what}" for what in ("replay", "skip")]
 
 
 class Run:
@@ -57,7 +59,7 @@ class Run:
 def test_every_route(server, tmp_path):
     seen = Run(server, tmp_path, "--exclude-tag", TEST_ROUTES)
     seen.assert_clean()
-    assert not seen.never_accepted()
+    assert seen.never_accepted() == OF_DEAD_EVENTS
     assert not invariants.broken(server.data / "shop.db")
 
 
