@@ -30,6 +30,6 @@ def test_storm(serve):
     grown = server.rss_kib() - warm
     assert grown < GROWTH_KIB or keeps_freed_memory(), f"{grown} KiB on top of {warm}"
     routes = {name for name, status in storm.counts if status < 300}
-    assert routes == {route.name for route in storm.maker.routes} - OF_DEAD_EVENTS, "a route that was never answered well"
+    assert routes >= {route.name for route in storm.maker.routes} - OF_DEAD_EVENTS, "a route that was never answered well"
     assert {status for _, status in storm.counts} >= {200, 201, 204, 400, 404, 405, 409, 415, 422, 503}
     assert prove_all(server) >= 12
