@@ -223,6 +223,8 @@ static void test_failures(void **state)
     (void)state;
     receiver.fail_percent = 20;
     used_consumers[LEDGER_WEBHOOK].tries_max = 20; /* by chance alone none of them dies */
+    shop_stop();
+    shop_start();
     for (int64_t id = 1; id < KEYS; id++)
         issue(id, 1, 40);
     wait_seen(40, 40);
