@@ -31,7 +31,6 @@ ci_stages=(
     "topologies 300  each topology of ops/local.sh starts, is used and stops"
     "stores     300  unit tests of what speaks to Redis and PostgreSQL, on real ones"
     "integration 600 the server from outside, over HTTP"
-    "integration_distributed 1500 the same, of two servers on one Redis and one PostgreSQL"
     "integration_sanitized 900 the same under ASan and UBSan, and at the same time under TSan"
     "schema     240  schemathesis from /openapi.json, all its checks"
     "typescript 240  types from /openapi.json, a client that fits them and runs"
@@ -44,6 +43,7 @@ ci_stages=(
 
 # Only where they are named: too long for every run.
 more_stages=(
+    "integration_distributed 1500 the same, of two servers on one Redis and one PostgreSQL"
     "stores_sanitized 600 the same under ASan and UBSan, then under TSan"
 )
 
