@@ -302,17 +302,26 @@ static void raised(struct shop_command *command)
     handover_go(handover, HANDOVER_BUILD);
 }
 
+/* Where there are others, only the life that was closed ends; 0: whichever it is. */
+static int64_t epoch_expected(const struct handover *handover)
+{
+    return is_shared(handover) ? handover->epoch : 0;
+}
+
+/* Above what the store has seen, which SQL may not know of. */
+static int64_t epoch_min(const struct handover *handover)
+{
+    return gate_status(shop_of(handover)->gate, handover->coupon_id).store_epoch + 1;
+}
+
 static void raise_plainly(struct handover *handover)
 {
     handover->command = (struct shop_command){
         .done = raised,
         .ledger = { .op = LEDGER_COUPON_EPOCH,
                     .coupon_epoch = { .coupon_id = handover->coupon_id,
-                                      .epoch_expected = is_shared(handover) ? handover->epoch : 0,
-                                      .epoch_min =
-                                          gate_status(shop_of(handover)->gate, handover->coupon_id)
-                                              .store_epoch +
-                                          1,
+                                      .epoch_expected = epoch_expected(handover),
+                                      .epoch_min = epoch_min(handover),
                                       .coupon = &handover->coupon } }
     };
     shop_command(handover->loop, &handover->command);
@@ -326,11 +335,8 @@ static void raise_changed(struct handover *handover)
                     .coupon_change = { .coupon_id = handover->coupon_id,
                                        .change = handover->change,
                                        .raise_epoch = true,
-                                       .epoch_expected = is_shared(handover) ? handover->epoch : 0,
-                                       .epoch_min =
-                                           gate_status(shop_of(handover)->gate, handover->coupon_id)
-                                               .store_epoch +
-                                           1,
+                                       .epoch_expected = epoch_expected(handover),
+                                       .epoch_min = epoch_min(handover),
                                        .coupon = &handover->coupon } }
     };
     shop_command(handover->loop, &handover->command);
