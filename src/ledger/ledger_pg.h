@@ -15,6 +15,15 @@
 /* ERR_UNAVAILABLE: not to be reached, says `ret_reason`; level 0: there is nothing in it yet. */
 enum err ledger_pg_stamp(const char *url, struct ledger_stamp *ret_stamp,
                          struct pg_reason *ret_reason) MUST_CHECK;
+/* What decides whether it keeps what it acknowledges. */
+struct ledger_pg_settings {
+    size_t host_count;  /* that the URL names */
+    bool standby_names; /* synchronous_standby_names is not empty */
+    char synchronous_commit[16], encoding[32];
+};
+/* As a session of this user has them. ERR_UNAVAILABLE: not to be reached, says `ret_reason`. */
+enum err ledger_pg_settings(const char *url, struct ledger_pg_settings *ret_settings,
+                            struct pg_reason *ret_reason) MUST_CHECK;
 /*
  * Applies the missing migrations, each in a transaction of its own, one server at a time, and
  * stamps a new store with profile and time zone. ERR_CONFLICT: the store is of a newer version than

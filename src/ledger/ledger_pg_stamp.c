@@ -133,6 +133,25 @@ enum err ledger_pg_stamp(const char *url, struct ledger_stamp *ret_stamp,
     return e;
 }
 
+enum err ledger_pg_settings(const char *url, struct ledger_pg_settings *ret_settings,
+                            struct pg_reason *ret_reason)
+{
+    CLEANUP(conn_closep) PGconn *conn = NULL;
+    CLEANUP(result_clearp) PGresult *result = NULL;
+
+    TRY(pg_host_count(url, &ret_settings->host_count, ret_reason));
+    TRY(conn_open(url, &conn, ret_reason));
+    TRY(ask(conn,
+            "SELECT current_setting('server_encoding'), current_setting('synchronous_commit'),"
+            " current_setting('synchronous_standby_names')",
+            &result, ret_reason));
+    copy_text(ret_settings->encoding, sizeof ret_settings->encoding, trip_get_text(result, 0, 0));
+    copy_text(ret_settings->synchronous_commit, sizeof ret_settings->synchronous_commit,
+              trip_get_text(result, 0, 1));
+    ret_settings->standby_names = trip_get_text(result, 0, 2).len > 0;
+    return ERR_OK;
+}
+
 /* ---- migrations ---- */
 
 /* One server at a time; whoever waited finds it done. */

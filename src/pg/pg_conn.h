@@ -137,6 +137,9 @@ void pg_exchange_fini(struct pg_exchange *exchange); /* the results; may be call
 /* What a SQLSTATE means, as above. */
 enum err pg_sqlstate_err(const char *sqlstate);
 
+/* How many hosts a URL names: whoever takes writes is meant. ERR_INVALID with `ret_reason`. */
+enum err pg_host_count(const char *url, size_t *ret_count, struct pg_reason *ret_reason) MUST_CHECK;
+
 /* ---- blocking: work threads, verbs ---- */
 
 /* The same choice of a host. Not in pipeline mode; PQfinish() ends it. As pg_open.err, INVALID. */

@@ -128,6 +128,16 @@ struct pg_source *pg_source_free(struct pg_source *source)
     return mem_free(source);
 }
 
+enum err pg_host_count(const char *url, size_t *ret_count, struct pg_reason *ret_reason)
+{
+    struct pg_source *source = NULL;
+
+    TRY(pg_source_new(&(struct pg_options){ .url = url }, &source, ret_reason));
+    *ret_count = source->target_count;
+    pg_source_free(source);
+    return ERR_OK;
+}
+
 /* ---- names ---- */
 
 static bool is_numeric(const char *host)

@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "server/server.h"
+#include "server/server_postgres.h"
 #include "server/verb.h"
 
 /* Memory of a thread that has nothing to do is better shared: few arenas, given back early. */
@@ -47,6 +48,8 @@ static enum err prepare(struct store *store, struct config *config, struct confi
 
     TRY(store_look(store, config, ret_error));
     TRY(store_may_serve(store, config, ret_error));
+    if (store->postgres)
+        TRY(server_postgres_check(config, ret_error));
     TRY(store_make_directory(store, ret_error));
     TRY(store_lock(store, LOCK_TO_WRITE, ret_error));
     TRY(store_look(store, config, ret_error)); /* as nobody else can change it any more */
