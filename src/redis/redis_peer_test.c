@@ -137,7 +137,9 @@ static void test_later_for_ever(void **state)
     assert_int_equal(ask("INCR n").call.err, ERR_UNAVAILABLE);
     assert_int_equal(peer.calls, 1 + RETRY_TRIES_MAX);
     uint64_t before = loop_now_ms(loop);
-    assert_int_equal(ask_for("INCR n", 1).call.err, ERR_UNAVAILABLE);
+    enum err err = ask_for("INCR n", 1).call.err;
+    /* The millisecond may also be over before the refusal is here. */
+    assert_true(err == ERR_UNAVAILABLE || err == ERR_UNCERTAIN);
     assert_true(loop_now_ms(loop) - before < 100);
     peer_end();
 }

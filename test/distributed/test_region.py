@@ -23,7 +23,8 @@ class Regions:
         self.tmp_path, self.stores = tmp_path, Stores()
         self.pair = self.stores.postgres_pair(synchronous=synchronous)
         self.home_redis, self.away_redis = self.stores.redis(), self.stores.redis()
-        self.home = Servers(tmp_path / "home", At(self.home_redis.url, self.pair.primary.url)).start()
+        at = At(self.home_redis.url, self.pair.primary.url)
+        self.home = Servers(tmp_path / "home", at, settle=True).start()
         self.away = None
         self.home.make_users(FIRST_USER, PEOPLE)
         self.coupon = self.home.make_coupon(QUANTITY)

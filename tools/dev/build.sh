@@ -45,10 +45,14 @@ configure() {
     echo "$cc $options" >"$1/configured"
 }
 
-# Configure and compile all of $1, or only the targets named after it.
+# Configure and compile all of $1, or only the targets named after it; one at a time in each directory.
 build_dir() {
-    configure "$1"
-    ninja -C "$@"
+    mkdir -p "$tools"
+    (
+        flock 9
+        configure "$1"
+        ninja -C "$@" 9>&-
+    ) 9>"$tools/$1.lock"
 }
 
 # The program alone, quietly unless something is wrong.

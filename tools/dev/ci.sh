@@ -3,6 +3,9 @@
 # The stages of `./dev test`. Each runs by itself with a time limit and its own log, is counted, and
 # does not stop the others. A stage that counts its tests leaves "PASSED FAILED" in $count_file; one
 # that leaves nothing is one test, passed or failed.
+#
+# Stages that start servers wait more than they work. So there is a second lane, of stages that only work:
+# it gets what the first lane leaves of the processors, and nothing while that wants them.
 
 logs=$tools/ci
 count_file=${count_file:-/dev/null}
@@ -18,27 +21,30 @@ ci_stages=(
     "format      60  clang-format has nothing to change"
     "shell       60  shellcheck finds nothing"
     "gcc        600  gcc without a warning, unit tests"
-    "spin       400  the models of the protocol: every state, and every guard for a reason"
-    "clang      300  clang without a warning"
-    "negative   300  every checker finds what was planted for it"
-    "tidy       600  clang-tidy finds nothing"
-    "cppcheck   300  cppcheck finds nothing"
     "docs        60  docs/config.md and docs/metrics.md are as the tables say"
-    "ndebug     600  unit tests, built with -DNDEBUG"
-    "asan       600  unit tests under AddressSanitizer and UndefinedBehaviorSanitizer"
-    "tsan       600  unit tests under ThreadSanitizer"
     "testbed    200  the stores that tests start for themselves do what the tests think"
     "topologies 300  each topology of ops/local.sh starts, is used and stops"
     "stores     300  unit tests of what speaks to Redis and PostgreSQL, on real ones"
     "integration 600 the server from outside, over HTTP"
-    "integration_sanitized 900 the same under ASan and UBSan, and at the same time under TSan"
     "schema     240  schemathesis from /openapi.json, all its checks"
     "typescript 240  types from /openapi.json, a client that fits them and runs"
     "losses     600  what is lost between two servers and their stores; another region"
     "drill      600  killed in mid-drop, and proved"
     "fault      600  every write, sync and allocation failed in turn"
     "load       400  k6 with its thresholds, and proved"
+    "ndebug     600  unit tests, built with -DNDEBUG"
+    "asan       600  unit tests under AddressSanitizer and UndefinedBehaviorSanitizer"
+    "tsan       600  unit tests under ThreadSanitizer"
+    "integration_sanitized 900 the same under ASan and UBSan, and at the same time under TSan"
     "fuzz       400  every fuzz target for some seconds"
+)
+second_lane=(
+    "clang      900  clang without a warning"
+    "builds    1800  what ndebug, asan, tsan and fuzz build"
+    "spin       900  the models of the protocol: every state, and every guard for a reason"
+    "negative   900  every checker finds what was planted for it"
+    "cppcheck   900  cppcheck finds nothing"
+    "tidy      1800  clang-tidy finds nothing"
 )
 
 # Only where they are named: too long for every run.
@@ -48,23 +54,26 @@ more_stages=(
 )
 
 ci() {
-    local row name limit rest passed_all=0 failed_all=0 passed failed seconds
     if [ "${1:-}" = --list ]; then
-        printf '%s\n' "${ci_stages[@]}" "${more_stages[@]}" | while read -r name limit rest; do printf '%-16s %s\n' "$name" "$rest"; done
+        printf '%s\n' "${ci_stages[@]}" "${second_lane[@]}" "${more_stages[@]}" |
+            while read -r name limit rest; do printf '%-16s %s\n' "$name" "$rest"; done
         return
     fi
     check_stage_names "$@"
     mkdir -p "$logs"
-    [ $# -eq 0 ] || ci_stages+=("${more_stages[@]}")
-    for row in "${ci_stages[@]}"; do
-        read -r name limit rest <<<"$row"
-        [ $# -eq 0 ] || [[ " $* " == *" $name "* ]] || continue
-        ci_stage "$name" "$limit"
-        passed_all=$((passed_all + passed))
-        failed_all=$((failed_all + failed))
-    done
-    echo "$passed_all passed, $failed_all failed"
-    [ "$failed_all" -eq 0 ]
+    if [ $# -gt 0 ]; then
+        # Named ones: one after the other.
+        ci_lane first "$logs/total.first" "$(printf '%s\n' "${ci_stages[@]}" "${second_lane[@]}" "${more_stages[@]}")" "$@"
+        ci_total "$logs/total.first"
+    else
+        ci_lane second "$logs/total.second" "$(printf '%s\n' "${second_lane[@]}")" &
+        # shellcheck disable=SC2064 # this lane
+        trap "kill -TERM $! 2>/dev/null" EXIT
+        ci_lane first "$logs/total.first" "$(printf '%s\n' "${ci_stages[@]}")"
+        wait $!
+        trap - EXIT
+        ci_total "$logs"/total.{first,second}
+    fi
 }
 
 check_stage_names() {
@@ -74,20 +83,55 @@ check_stage_names() {
     done
 }
 
+# ci_lane LANE FILE ROWS [NAME…]: the stages of ROWS in turn, all or those named; FILE gets the sum.
+ci_lane() {
+    local lane=$1 file=$2 rows name limit rest passed_all=0 failed_all=0 passed failed
+    mapfile -t rows <<<"$3"
+    shift 3
+    rm -f "$file"
+    for row in "${rows[@]}"; do
+        read -r name limit rest <<<"$row"
+        [ $# -eq 0 ] || [[ " $* " == *" $name "* ]] || continue
+        ci_stage "$lane" "$name" "$limit"
+        passed_all=$((passed_all + passed))
+        failed_all=$((failed_all + failed))
+    done
+    echo "$passed_all $failed_all" >"$file"
+}
+
+# What the lanes left in these files, together; a lane that left none has failed.
+ci_total() {
+    local file passed failed passed_all=0 failed_all=0
+    for file in "$@"; do
+        read -r passed failed 2>/dev/null <"$file" || passed=0 failed=1
+        passed_all=$((passed_all + passed))
+        failed_all=$((failed_all + failed))
+    done
+    echo "$passed_all passed, $failed_all failed"
+    [ "$failed_all" -eq 0 ]
+}
+
+# Become the command, in a session of its own. The second lane's has no claim to the processors: by its nice
+# value, and by that of its session where the kernel shares them out by sessions.
+become() {
+    local lane=$1
+    shift
+    [ "$lane" = second ] || exec setsid "$@"
+    # shellcheck disable=SC2016 # for the shell within
+    exec nice -n 19 setsid sh -c '{ echo 19 >/proc/self/autogroup; } 2>/dev/null; exec "$@"' second "$@"
+}
+
 # Run one stage; sets passed and failed, prints a line, and the end of the log where it failed.
 ci_stage() {
-    local name=$1 limit=$2 log=$logs/$1.log count=$logs/$1.count start=$SECONDS status=0 word=ok
+    local lane=$1 name=$2 limit=$3 log=$logs/$2.log count=$logs/$2.count start=$SECONDS status=0 word=ok
     rm -f "$count"
     export count_file=$count
-    # In a process group of its own, which `timeout` ends as a whole, and so does an interrupt.
-    set -m
-    timeout -k 10 "$limit" ./dev ci-stage "$name" >"$log" 2>&1 </dev/null &
-    set +m
+    # In a session of its own, which `timeout` ends as a whole, and so does an interrupt.
+    become "$lane" timeout -k 10 "$limit" ./dev ci-stage "$name" >"$log" 2>&1 </dev/null &
     # shellcheck disable=SC2064 # this stage's process
     trap "kill -TERM $! 2>/dev/null; exit 130" INT TERM
     wait $! || status=$?
     trap - INT TERM
-    seconds=$((SECONDS - start))
     if ! read -r passed failed 2>/dev/null <"$count"; then
         passed=$((status == 0 ? 1 : 0)) failed=0
     fi
@@ -95,11 +139,17 @@ ci_stage() {
         failed=$((failed + 1))
     fi
     [ "$failed" -eq 0 ] || word=FAIL
-    printf '%-4s %-16s %5d passed %3d failed %5d s\n' "$word" "$name" "$passed" "$failed" "$seconds"
-    [ "$failed" -ne 0 ] || return 0
-    [ "$status" -ne 124 ] || echo "     stopped after $limit s"
-    tail -n 50 "$log" | sed 's/^/     | /'
-    echo "     whole log: ${log#"$root"/}"
+    # All at once: the other lane prints too.
+    {
+        printf '%-4s %-16s %5d passed %3d failed %5d s\n' "$word" "$name" "$passed" "$failed" $((SECONDS - start))
+        [ "$failed" -eq 0 ] || {
+            [ "$status" -ne 124 ] || echo "     stopped after $limit s"
+            tail -n 50 "$log" | sed 's/^/     | /'
+            echo "     whole log: ${log#"$root"/}"
+        }
+    } >"$log.said"
+    cat "$log.said"
+    rm -f "$log.said"
 }
 
 # Meson's tests of a built directory, counted by the cmocka cases in them.
@@ -145,6 +195,10 @@ stage_licence() { tools/spdx.py; }
 stage_format() { check_format; }
 stage_shell() { check_shell; }
 stage_gcc() { build_dir build && unit_tests build --no-suite stores; }
+stage_builds() {
+    local dir
+    for dir in build-{ndebug,asan,tsan,fuzz}; do build_dir "$dir" || return; done
+}
 stage_spin() { test/spin/run.py check --count "$count_file"; }
 stage_clang() { build_dir build-clang; }
 stage_negative() { configure build && configure build-clang && test/negative/run.sh; }
