@@ -134,14 +134,7 @@ def postgres_frozen(world):
 def backend_killed(world):
     """kill -9 of one backend: PostgreSQL ends all the others, too, and recovers."""
     assert world.postgres.kill_backend()
-    wait_for(lambda: ready(world.postgres), what="PostgreSQL recovered")
-
-
-def ready(store):
-    try:
-        return store.ready()
-    except OSError:
-        return False
+    wait_for(world.postgres.ready, what="PostgreSQL recovered")
 
 
 LOSSES = {

@@ -103,7 +103,7 @@ def test_postgres_is_killed_and_recovers(stores):
     other = postgres.connect()
     assert postgres.kill_backend()
     wait_until(lambda: postgres.ready() and not postgres.backends(), "recovered")
-    with pytest.raises(SqlError):
+    with pytest.raises(ConnectionError):
         other.run("SELECT 1")
     other.close()
     postgres.freeze()

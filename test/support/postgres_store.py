@@ -102,7 +102,10 @@ class Postgres(Daemon):
             conf.writelines(lines)
 
     def ready(self):
-        return self.query("SELECT 1") == [(1,)]
+        try:
+            return self.query("SELECT 1") == [(1,)]
+        except ConnectionError:
+            return False
 
     def query(self, statement, *values, database=DATABASE):
         """Rows as tuples; of a statement that gives none, how many rows it touched."""

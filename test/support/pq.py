@@ -100,6 +100,8 @@ class Pq:
         if status != TUPLES_OK:
             state = libpq.PQresultErrorField(result, ord("C"))
             message = libpq.PQerrorMessage(self.connection).decode(errors="replace").strip()
+            if libpq.PQstatus(self.connection) != CONNECTION_OK:
+                raise ConnectionError(message)
             raise SqlError(message, state.decode() if state else None)
         kinds = [libpq.PQftype(result, column) for column in range(libpq.PQnfields(result))]
         return [
