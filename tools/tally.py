@@ -3,7 +3,7 @@
 """Count the tests of a run: prints `PASSED FAILED`, and what failed to stderr.
 
 tally.py meson testlog.json   a cmocka program counts by its cases, any other test as one
-tally.py junit report.xml     pytest's report; a skipped case has failed, for nothing is skipped here
+tally.py junit report.xml…    pytest's reports; a skipped case has failed, for nothing is skipped here
 """
 
 import json
@@ -43,14 +43,15 @@ def junit(path):
 def main():
     reader = {"meson": meson, "junit": junit}[sys.argv[1]]
     passed = failed = 0
-    try:
-        for name, good in reader(sys.argv[2]):
-            passed, failed = passed + good, failed + (not good)
-            if not good:
-                print(f"failed: {name}", file=sys.stderr)
-    except (OSError, ValueError, ElementTree.ParseError) as error:
-        print(f"no report of the run: {error}", file=sys.stderr)
-        failed += 1
+    for path in sys.argv[2:]:
+        try:
+            for name, good in reader(path):
+                passed, failed = passed + good, failed + (not good)
+                if not good:
+                    print(f"failed: {name}", file=sys.stderr)
+        except (OSError, ValueError, ElementTree.ParseError) as error:
+            print(f"no report of the run: {error}", file=sys.stderr)
+            failed += 1
     print(passed, failed)
 
 

@@ -161,16 +161,25 @@ unit_tests() {
     return $status
 }
 
-# The pytest suite in a folder, counted by its cases. A skipped one has failed. DOORBUSTER names the
-# program under test, for a run by hand against another build; further arguments go to pytest.
+# The pytest suite in a folder, as many of its tests at a time as there are processors, and those that
+# measure by themselves; counted by its cases. A skipped one has failed. DOORBUSTER names the program
+# under test, for a run by hand against another build.
 pytest_folder() {
-    local status=0 report=$logs/$stage.xml
+    local status=0
+    rm -f "$logs/$stage".*.xml
+    pytest_run together -m 'not measured' -n "$(nproc)" --dist worksteal "$@" || status=$?
+    if grep -rqs 'mark\.measured' "$@" && [ -z "${instrumented:-}" ]; then
+        pytest_run alone -m measured "$@" || status=$?
+    fi
+    tools/tally.py junit "$logs/$stage".*.xml >"$count_file"
+    return $status
+}
+
+# pytest_run NAME ARGUMENTS…: its report is named after the stage and NAME.
+pytest_run() {
     export DOORBUSTER=${DOORBUSTER:-$root/build/doorbuster}
     [ -x "$DOORBUSTER" ] || die "$DOORBUSTER is not there: ./dev ci gcc"
-    rm -f "$report"
-    "$tools/venv/bin/python" -m pytest -c test/pytest.ini --rootdir test "$@" --junitxml "$report" || status=$?
-    tools/tally.py junit "$report" >"$count_file"
-    return $status
+    "$tools/venv/bin/python" -m pytest -c test/pytest.ini --rootdir test "${@:2}" --junitxml "$logs/$stage.$1.xml"
 }
 
 # The integration suite against an instrumented server. Whatever its sanitizer says goes to a file, so
@@ -182,7 +191,7 @@ pytest_sanitized() {
     ASAN_OPTIONS+=:log_path=$reports/asan
     UBSAN_OPTIONS+=:log_path=$reports/ubsan
     TSAN_OPTIONS+=:log_path=$reports/tsan
-    DOORBUSTER=$root/$1/doorbuster pytest_folder test/integration -m 'not measured' || status=$?
+    instrumented=1 DOORBUSTER=$root/$1/doorbuster pytest_folder test/integration || status=$?
     if [ -n "$(ls "$reports")" ]; then
         head -n 60 "$reports"/*
         status=1
