@@ -161,13 +161,13 @@ unit_tests() {
     return $status
 }
 
-# The pytest suite in a folder, as many of its tests at a time as there are processors, and those that
-# measure by themselves; counted by its cases. A skipped one has failed. DOORBUSTER names the program
+# The pytest suite in a folder, $workers of its tests at a time (as many as there are processors), and those
+# that measure by themselves; counted by its cases. A skipped one has failed. DOORBUSTER names the program
 # under test, for a run by hand against another build.
 pytest_folder() {
     local status=0
     rm -f "$logs/$stage".*.xml
-    pytest_run together -m 'not measured' -n "$(nproc)" --dist worksteal "$@" || status=$?
+    pytest_run together -m 'not measured' -n "${workers:-$(nproc)}" --dist worksteal "$@" || status=$?
     if grep -rqs 'mark\.measured' "$@" && [ -z "${instrumented:-}" ]; then
         pytest_run alone -m measured "$@" || status=$?
     fi
@@ -230,7 +230,8 @@ stage_stores_sanitized() {
     echo "$passed $failed" >"$count_file"
     return $status
 }
-stage_integration() { pytest_folder test/integration; }
+# Three quarters of it is waiting.
+stage_integration() { workers=$((2 * $(nproc))) && pytest_folder test/integration; }
 stage_integration_distributed() {
     DOORBUSTER_TEST_STORES=distributed pytest_folder test/integration/test_{drop,coupons,orders,cart,users}.py
 }
