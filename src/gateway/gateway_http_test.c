@@ -295,6 +295,8 @@ static void test_stale_connection(void **state)
     peer_set(PEER_ANSWERS_CLOSES, APPROVED);
     for (int i = 0; i < 3; i++) {
         assert_int_equal(ask(GATEWAY_CHARGE), GATEWAY_APPROVED);
+        while (peer.connections <= i)
+            usleep(1000); /* its thread is noted a little after it began */
         pthread_join(peer.thread[i], NULL);
         peer.thread[i] = pthread_self();
     }

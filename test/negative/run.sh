@@ -72,7 +72,7 @@ must_fail "clang-tidy" 'Attempt to free released memory' \
     clang-tidy --quiet --warnings-as-errors='*' "$here/tidy.c" -- -std=gnu17
 must_fail "cppcheck" 'arrayIndexOutOfBounds' bash -c ". tools/dev/lint.sh && check_cppcheck '$here/cppcheck.c'"
 
-for build in build build-clang; do
+for build in build build-asan; do
     mapfile -t compile < <(compile_command $build "$here/warning.c")
     for said in 'error.*conversion' 'error.*[Ss]witch' 'error.*shadow' 'error.*unused-result' \
         'error.*missing-prototypes'; do
@@ -85,6 +85,7 @@ must_say "tally of no report" "0 1" tools/tally.py meson "$scratch/nothing.json"
 "$tools/venv/bin/python" -m pytest -c test/pytest.ini --rootdir test "$here/pytest" \
     --junitxml "$scratch/report.xml" >/dev/null 2>&1
 must_say "tally of pytest's tests" "1 3" tools/tally.py junit "$scratch/report.xml"
+must_say "tally of two reports" "2 6" tools/tally.py junit "$scratch/report.xml" "$scratch/report.xml"
 must_fail "k6 thresholds" "thresholds on metrics 'granted' have been crossed" k6 run --quiet "$here/threshold.js"
 
 for stale in config metrics; do

@@ -150,16 +150,22 @@ class Receiver:
             )
             started.set()
             self.loop.run_forever()
-            for transport in list(self.connections):
-                transport.abort()
             server.close()
             self.loop.run_until_complete(server.wait_closed())
-            self.loop.run_until_complete(asyncio.sleep(0.01))
+            self.loop.run_until_complete(self.hang_up())
             self.loop.close()
 
         self.thread = threading.Thread(target=run, daemon=True)
         self.thread.start()
         assert started.wait(10)
+
+    async def hang_up(self):
+        """On those, too, that were accepted and have not begun."""
+        await asyncio.sleep(0.01)
+        while self.connections:
+            for transport in list(self.connections):
+                transport.abort()
+            await asyncio.sleep(0)
 
     def stop(self):
         if self.thread:

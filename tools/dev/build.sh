@@ -6,7 +6,6 @@
 build_options() {
     case $1 in
     build) echo gcc ;;
-    build-clang) echo clang ;;
     build-ndebug) echo gcc -Db_ndebug=true ;;
     build-asan) echo clang -Db_sanitize=address,undefined -Db_lundef=false ;;
     build-tsan) echo clang -Db_sanitize=thread -Db_lundef=false ;;

@@ -26,11 +26,11 @@ check_shell() {
     shellcheck --external-sources --check-sourced "${scripts[@]}"
 }
 
-# clang-tidy wants to know how each file is compiled: build-clang does. Headers come with their
+# clang-tidy wants to know how each file is compiled: build-asan does. Headers come with their
 # sources. One file at a time: the analyzer's va_list checker carries its state over to the next file.
 check_tidy() {
     c_sources '*.c' | grep -zv '_fuzz\.c$' |
-        xargs -0 -r -n 1 -P "$(nproc)" clang-tidy --quiet -p build-clang --warnings-as-errors='*' \
+        xargs -0 -r -n 1 -P "$(nproc)" clang-tidy --quiet -p build-asan --warnings-as-errors='*' \
             2> >(grep -v 'warnings\? generated\.$' >&2)
 }
 
