@@ -203,7 +203,7 @@ static void test_clock_goes_back(void **state)
 
 /* ---- the same decisions as a plain model: every call of a window kept in a list ---- */
 
-enum { TRACES = 100000, STEPS = 60, PERMITS = 12 };
+enum { TRACES = 1000000, STEPS = 60, PERMITS = 12 };
 
 struct model {
     struct breaker_options options;
