@@ -152,7 +152,7 @@ redis_cluster() {
     for i in 1 2 3 4 5 6; do
         next_port && at=$free
         next_port && bus=$free
-        redis_server "redis-$i" "$at" "cluster-enabled yes" "cluster-port $bus" "cluster-node-timeout 2000"
+        redis_server "redis-$i" "$at" "cluster-enabled yes" "cluster-port $bus" "cluster-node-timeout 1000"
         hosts+=("127.0.0.1:$at")
     done
     at=${hosts[0]#*:}

@@ -213,7 +213,10 @@ def ranking_answers(servers, since):
 def test_failovers_in_mid_drop(two, stores, tmp_path, topology):
     print(f"DRILL_SEED={SEED}")
     rng = random.Random(SEED)
-    redis = stores.stores.sentinel() if topology == "sentinel" else stores.stores.cluster(replicas=1)
+    if topology == "sentinel":
+        redis = stores.stores.sentinel()
+    else:
+        redis = stores.stores.cluster(replicas=1, node_timeout_ms=1000)
     servers = two(redis=redis)
     people = 30000
     servers.make_users(FIRST_USER, people)
@@ -240,7 +243,7 @@ def test_failovers_in_mid_drop(two, stores, tmp_path, topology):
     print(f"{topology}: open again after {', '.join(f'{s:.2f}' for s in open_after)} s;"
           f" ranking after {', '.join(f'{s * 1000:.0f}' for s in ranking_after)} ms")
     assert max(ranking_after) <= 0.5
-    assert max(open_after) <= (3.5 if topology == "sentinel" else 5.0) + 2.0  # a shared machine
+    assert max(open_after) <= 3.5 + 2.0  # a shared machine
 
 
 # ---- Redis gone, and back ----
