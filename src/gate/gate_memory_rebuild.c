@@ -6,6 +6,7 @@
  */
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/id_set.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "gate/gate_memory_internal.h"
@@ -122,8 +123,7 @@ struct memory_rebuild {
     struct coupon_settings settings;
     int64_t epoch;
     struct drop drop;
-    uint64_t *slots; /* bitmap of the slots taken */
-    size_t slot_words;
+    struct id_set slots; /* those taken */
 };
 
 static struct memory_rebuild *self(struct gate_rebuild *rebuild)
@@ -136,7 +136,7 @@ struct gate_rebuild *gate_memory_rebuild_free(struct gate_rebuild *base)
     struct memory_rebuild *rebuild = self(base);
 
     drop_fini(&rebuild->drop);
-    mem_free(rebuild->slots);
+    id_set_fini(&rebuild->slots);
     return mem_free(rebuild);
 }
 
@@ -174,23 +174,12 @@ enum err gate_memory_rebuild_begin(struct gate *base, int64_t coupon_id, int64_t
 }
 
 /* Marks the slot. ERR_CONFLICT: it is taken. */
-static enum err slot_take(struct memory_rebuild *rebuild, uint32_t slot)
+static enum err slot_take(struct memory_rebuild *rebuild, int64_t slot)
 {
-    size_t word = slot / 64;
+    bool added;
 
-    if (word >= rebuild->slot_words) {
-        size_t words = MAX(rebuild->slot_words * 2, word + 64);
-        uint64_t *moved = mem_resize(rebuild->slots, words * sizeof *moved);
-        if (!moved)
-            return ERR_NOMEM;
-        memset(moved + rebuild->slot_words, 0, (words - rebuild->slot_words) * sizeof *moved);
-        rebuild->slots = moved;
-        rebuild->slot_words = words;
-    }
-    if (rebuild->slots[word] >> (slot % 64) & 1)
-        return ERR_CONFLICT;
-    rebuild->slots[word] |= UINT64_C(1) << (slot % 64);
-    return ERR_OK;
+    TRY(id_set_add(&rebuild->slots, slot, &added));
+    return added ? ERR_OK : ERR_CONFLICT;
 }
 
 enum err gate_memory_rebuild_add(struct gate_rebuild *base, int64_t slot, int64_t user_id)
@@ -199,7 +188,7 @@ enum err gate_memory_rebuild_add(struct gate_rebuild *base, int64_t slot, int64_
 
     if (slot < 1 || slot > UINT32_MAX || user_id < 1)
         return ERR_CONFLICT;
-    TRY(slot_take(rebuild, (uint32_t)slot));
+    TRY(slot_take(rebuild, slot));
     return drop_add(&rebuild->drop, user_id, slot, false, NULL);
 }
 

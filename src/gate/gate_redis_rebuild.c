@@ -21,9 +21,7 @@ struct redis_rebuild {
     struct redis_sync *sync;
     struct coupon_settings settings;
     int64_t epoch, highest;
-    struct id_set users;
-    uint64_t *slots; /* bitmap of the slots taken */
-    size_t slot_words;
+    struct id_set users, slots; /* those taken */
     struct call_args args[PIECES];
     size_t pieces, in_piece; /* of them full, and in the one after those */
 };
@@ -38,7 +36,7 @@ struct gate_rebuild *redis_rebuild_free(struct gate_rebuild *base)
     struct redis_rebuild *rebuild = self(base);
 
     id_set_fini(&rebuild->users);
-    mem_free(rebuild->slots);
+    id_set_fini(&rebuild->slots);
     for (size_t i = 0; i < PIECES; i++)
         args_fini(&rebuild->args[i]);
     redis_sync_close(rebuild->sync);
@@ -160,42 +158,18 @@ enum err redis_rebuild_begin(struct gate *base, int64_t coupon_id, int64_t epoch
     return ERR_OK;
 }
 
-static bool has_slot(const struct redis_rebuild *rebuild, int64_t slot)
-{
-    size_t word = (size_t)slot / 64;
-
-    return word < rebuild->slot_words && (rebuild->slots[word] >> (slot % 64) & 1);
-}
-
-static enum err slot_take(struct redis_rebuild *rebuild, int64_t slot)
-{
-    size_t word = (size_t)slot / 64;
-
-    if (word >= rebuild->slot_words) {
-        size_t words = MAX(rebuild->slot_words * 2, word + 64);
-        uint64_t *moved = mem_resize(rebuild->slots, words * sizeof *moved);
-        if (!moved)
-            return ERR_NOMEM;
-        memset(moved + rebuild->slot_words, 0, (words - rebuild->slot_words) * sizeof *moved);
-        rebuild->slots = moved;
-        rebuild->slot_words = words;
-    }
-    rebuild->slots[word] |= UINT64_C(1) << (slot % 64);
-    rebuild->highest = MAX(rebuild->highest, slot);
-    return ERR_OK;
-}
-
 enum err redis_rebuild_add(struct gate_rebuild *base, int64_t slot, int64_t user_id)
 {
     struct redis_rebuild *rebuild = self(base);
     bool added;
 
-    if (slot < 1 || slot > UINT32_MAX || user_id < 1 || has_slot(rebuild, slot))
+    if (slot < 1 || slot > UINT32_MAX || user_id < 1 || id_set_has(&rebuild->slots, slot))
         return ERR_CONFLICT;
     TRY(id_set_add(&rebuild->users, user_id, &added));
     if (!added)
         return ERR_CONFLICT;
-    TRY(slot_take(rebuild, slot));
+    TRY(id_set_add(&rebuild->slots, slot, NULL));
+    rebuild->highest = MAX(rebuild->highest, slot);
     return piece_put(rebuild, HOLDERS, user_id, slot);
 }
 
@@ -206,7 +180,7 @@ static enum err put_returned(struct redis_rebuild *rebuild, int64_t *ret_count)
 
     *ret_count = 0;
     for (int64_t slot = 1; slot < end; slot++)
-        if (!has_slot(rebuild, slot)) {
+        if (!id_set_has(&rebuild->slots, slot)) {
             TRY(piece_put(rebuild, RETURNED, slot, slot));
             ++*ret_count;
         }
