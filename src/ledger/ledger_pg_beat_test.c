@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Signs of life: leases, who is alone, which coupons changed, and who still holds something of a
  * gate that is being closed. */
-#include "ledger/ledger_conformance_internal.h"
+#include "ledger/ledger_coupon_test.h"
 #include "ledger/ledger_pg_fixture_test.h"
 
 enum { LEASE_MS = 60000 };
@@ -49,18 +49,6 @@ static void beat_run(struct ledger_beat *beat)
     beat->deadline_ms = loop_now_ms(world.loop) + 5000;
     ledger_beat(world.client, beat);
     loop_run(world.loop);
-}
-
-static void coupon_make(int64_t coupon_id)
-{
-    struct coupon coupon = { .coupon_id = coupon_id,
-                             .name = "X",
-                             .settings = { .total_quantity = 10, .ends_at_ms = 5 } };
-    struct ledger_command create = { .op = LEDGER_COUPON_CREATE,
-                                     .coupon_create = { .coupon = &coupon } };
-
-    ledger_run(world.ledger, &create);
-    assert_ok(create.err);
 }
 
 static void coupon_close(int64_t coupon_id)
@@ -137,8 +125,8 @@ static void test_coupons(void **state)
     struct ledger_beat one = beat_of(1);
 
     (void)state;
-    coupon_make(1);
-    coupon_make(2);
+    coupon_make(world.ledger, 1, 10);
+    coupon_make(world.ledger, 2, 10);
     beat_run(&one);
     assert_int_equal(one.coupon_count, 2);
     assert_string_equal(one.coupons[1].name, "X");
@@ -162,7 +150,7 @@ static void test_closings(void **state)
                                     .coupon_epoch = { .coupon_id = 1, .coupon = &coupon } };
 
     (void)state;
-    coupon_make(1);
+    coupon_make(world.ledger, 1, 10);
     coupon_close(1);
     beat_run(&one);
     beat_run(&two);

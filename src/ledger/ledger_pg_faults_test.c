@@ -5,30 +5,20 @@
  */
 #include <time.h>
 
-#include "ledger/ledger_conformance_internal.h"
+#include "ledger/ledger_faults_test.h"
 #include "ledger/ledger_pg_fixture_test.h"
 
-enum { PLACES = 30, QUANTITY = 100000 };
-
-struct conformance_world world;
 static int64_t next_number;
 
 /* ---- the fixture ---- */
 
 static int setup(void **state)
 {
-    struct coupon coupon = { .coupon_id = COUPON,
-                             .name = "X",
-                             .settings = { .total_quantity = QUANTITY, .ends_at_ms = 5 } };
-    struct ledger_command create = { .op = LEDGER_COUPON_CREATE,
-                                     .coupon_create = { .coupon = &coupon } };
-
     (void)state;
     store_make();
     next_number = 1;
     world.ledger = store_open();
-    ledger_run(world.ledger, &create);
-    assert_ok(create.err);
+    coupon_make(world.ledger, COUPON, SLOTS_MAX);
     world.loop = loop_new();
     world.client = ledger_client_new(world.ledger, world.loop);
     return 0;
@@ -43,111 +33,17 @@ static int teardown(void **state)
     return 0;
 }
 
-static size_t open_commands;
-
-static void one_less(void)
+/* The next places. */
+static void run_next(struct ledger_command *commands)
 {
-    if (--open_commands == 0)
-        loop_stop(world.loop);
-}
-
-static void place_done(struct ledger_command *command)
-{
-    (void)command;
-    one_less();
-}
-
-/* One turn, so one batch. */
-static void submit_batch(struct ledger_command *commands)
-{
-    open_commands = PLACES;
-    for (size_t i = 0; i < PLACES; i++, next_number++) {
-        commands[i] = (struct ledger_command){
-            .op = LEDGER_PLACE,
-            .place = { .coupon_id = COUPON, .user_id = next_number, .slot = next_number },
-            .done = place_done
-        };
-        list_init(&commands[i].node);
-        assert_true(ledger_room_take(world.client));
-        ledger_submit(world.client, &commands[i]);
-    }
-}
-
-static void run_batch(struct ledger_command *commands)
-{
-    submit_batch(commands);
-    loop_run(world.loop);
-}
-
-static bool there[QUANTITY + 1];
-static struct witness rows, stated;
-
-static bool see_coupon(struct ledger_scan *scan, const struct coupon *coupon)
-{
-    (void)scan;
-    stated = coupon->witness;
-    return true;
-}
-
-static bool see_row(struct ledger_scan *scan, const struct ledger_held *row)
-{
-    (void)scan;
-    assert_int_equal(row->slot, row->user_id);
-    there[row->slot] = true;
-    witness_add(&rows, row->slot, row->user_id);
-    return true;
+    run_batch(commands, next_number);
+    next_number += PLACES;
 }
 
 static void look(void)
 {
-    struct ledger_scan scan = { .coupon_id = COUPON, .begin = see_coupon, .each = see_row };
-
-    memset(there, 0, sizeof there);
-    rows = (struct witness){ 0 };
-    assert_ok(ledger_scan_rows(world.ledger, &scan));
-    assert_true(witness_equal(&rows, &stated));
+    coupon_look(world.ledger);
     assert_int_equal(store_ask("SELECT count(*) FROM events WHERE kind = 1"), rows.issued);
-}
-
-static void check_answers(const struct ledger_command *commands)
-{
-    bool first_is_there = there[commands[0].place.slot];
-
-    for (size_t i = 0; i < PLACES; i++) {
-        bool is_there = there[commands[i].place.slot];
-        switch (commands[i].err) {
-        case ERR_OK:
-            assert_true(is_there);
-            break;
-        case ERR_UNAVAILABLE:
-            assert_false(is_there);
-            break;
-        case ERR_UNCERTAIN:
-            assert_int_equal(is_there, first_is_there); /* all or nothing */
-            break;
-        default:
-            fail_msg("%s", err_name(commands[i].err));
-        }
-    }
-}
-
-static void expect(const struct ledger_command *commands, enum err e)
-{
-    for (size_t i = 0; i < PLACES; i++)
-        assert_int_equal(commands[i].err, e);
-}
-
-/* Settling is writing: what was asked for is asked for again, and is there then. */
-static void settle(struct ledger_command *commands)
-{
-    for (size_t i = 0; i < PLACES; i++) {
-        bool was_there = there[commands[i].place.slot];
-        commands[i].place.outcome = LEDGER_PLACE_CONFLICT;
-        ledger_run(world.ledger, &commands[i]);
-        assert_ok(commands[i].err);
-        assert_int_equal(commands[i].place.outcome,
-                         was_there ? LEDGER_PLACE_THERE : LEDGER_PLACE_STORED);
-    }
 }
 
 #define KILL_MYSELF                                                      \
@@ -166,7 +62,7 @@ static void test_while_it_is_stored(void **state)
     (void)state;
     store_ask(KILL_MYSELF "CREATE TRIGGER t BEFORE INSERT ON user_coupons FOR EACH ROW"
                           " EXECUTE FUNCTION die()");
-    run_batch(commands);
+    run_next(commands);
     store_ask("DROP TRIGGER t ON user_coupons");
     look();
     assert_int_equal(rows.issued, 0);
@@ -184,7 +80,7 @@ static void test_in_the_commit(void **state)
     (void)state;
     store_ask(KILL_MYSELF "CREATE CONSTRAINT TRIGGER t AFTER INSERT ON user_coupons DEFERRABLE"
                           " INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION die()");
-    run_batch(commands);
+    run_next(commands);
     store_ask("DROP TRIGGER t ON user_coupons");
     look();
     assert_int_equal(rows.issued, 0);
@@ -229,7 +125,8 @@ static void run_batch_with(struct ledger_command *commands, const char *event, c
                            .sql = sql };
 
     assert_ok(loop_work_start(world.loop, &aside.work));
-    submit_batch(commands);
+    submit_batch(commands, next_number);
+    next_number += PLACES;
     open_commands++;
     loop_run(world.loop);
 }
@@ -255,7 +152,7 @@ static void test_after_the_commit(void **state)
         expect(commands, ERR_UNCERTAIN);
         look();
         for (size_t j = 0; j < PLACES; j++)
-            assert_true(there[commands[j].place.slot]);
+            assert_true(is_there(&commands[j]));
         settle(commands);
     }
 }
@@ -313,7 +210,7 @@ static void test_at_any_moment(void **state)
     (void)state;
     assert_ok(loop_work_start(world.loop, &killer.work));
     for (size_t i = 0; i < BATCHES; i++)
-        run_batch(commands[i]);
+        run_next(commands[i]);
     killer.stop = true;
     loop_run(world.loop);
     look();

@@ -3,7 +3,7 @@
  * Two servers write the same wallets, products, coupon and days at once, in batches that overlap in
  * every order. Nobody waits for each other in a circle, no money and no piece is lost or made.
  */
-#include "ledger/ledger_conformance_internal.h"
+#include "ledger/ledger_coupon_test.h"
 #include "ledger/ledger_pg_fixture_test.h"
 
 enum {
@@ -165,19 +165,13 @@ static void run_round(int round)
 
 static void fill(void)
 {
-    struct coupon coupon = { .coupon_id = COUPON,
-                             .name = "X",
-                             .settings = { .total_quantity = QUANTITY, .ends_at_ms = 5 } };
-    struct ledger_command create = { .op = LEDGER_COUPON_CREATE,
-                                     .coupon_create = { .coupon = &coupon } };
     struct ledger_command users = {
         .op = LEDGER_USERS_CREATE,
         .users_create = { .from_user_id = 1, .to_user_id = USERS, .balance = BALANCE }
     };
 
-    ledger_run(ledgers[0], &create);
+    coupon_make(ledgers[0], COUPON, QUANTITY);
     ledger_run(ledgers[1], &users);
-    assert_ok(create.err);
     assert_ok(users.err);
     for (int64_t id = 1; id <= PRODUCTS; id++) {
         struct ledger_product product = {
@@ -190,28 +184,9 @@ static void fill(void)
     }
 }
 
-static struct witness rows, stated;
-
-static bool see_coupon(struct ledger_scan *scan, const struct coupon *coupon)
-{
-    (void)scan;
-    stated = coupon->witness;
-    return true;
-}
-
-static bool see_row(struct ledger_scan *scan, const struct ledger_held *row)
-{
-    (void)scan;
-    witness_add(&rows, row->slot, row->user_id);
-    return true;
-}
-
 static void check_coupon(void)
 {
-    struct ledger_scan scan = { .coupon_id = COUPON, .begin = see_coupon, .each = see_row };
-
-    assert_ok(ledger_scan_rows(ledgers[1], &scan));
-    assert_true(witness_equal(&rows, &stated));
+    coupon_look(ledgers[1]);
     assert_int_equal(rows.issued, stored);
     /* An event for each, numbered without a gap. */
     assert_int_equal(store_ask("SELECT count(*) FROM events WHERE kind = 1"), stored);

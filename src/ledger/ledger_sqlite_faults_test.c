@@ -6,13 +6,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "ledger/ledger_conformance_internal.h"
+#include "ledger/ledger_faults_test.h"
 #include "ledger/ledger_sqlite.h"
 #include "ledger/ledger_vfs_test.h"
 
-enum { PLACES = 30 };
-
-struct conformance_world world;
 static char dir[64], path[128];
 static _Atomic int uncertain_calls;
 
@@ -46,11 +43,6 @@ static void run(struct ledger_command *command)
 
 static void store_make(void)
 {
-    struct coupon coupon = { .coupon_id = COUPON,
-                             .name = "X",
-                             .settings = { .total_quantity = 1000, .ends_at_ms = 5 } };
-    struct ledger_command create = { .op = LEDGER_COUPON_CREATE,
-                                     .coupon_create = { .coupon = &coupon } };
     int64_t applied;
 
     strcpy(dir, "/tmp/doorbuster-test-XXXXXX");
@@ -59,8 +51,7 @@ static void store_make(void)
     assert_ok(ledger_sqlite_migrate(path, "test", "UTC", &applied));
     atomic_store(&uncertain_calls, 0);
     start();
-    run(&create);
-    assert_ok(create.err);
+    coupon_make(world.ledger, COUPON, SLOTS_MAX);
 }
 
 static void store_remove(void)
@@ -73,86 +64,6 @@ static void store_remove(void)
         unlink(name);
     }
     assert_int_equal(rmdir(dir), 0);
-}
-
-static struct ledger_command place_of(int64_t number)
-{
-    return (struct ledger_command){
-        .op = LEDGER_PLACE, .place = { .coupon_id = COUPON, .user_id = number, .slot = number }
-    };
-}
-
-/* One turn, so one batch. */
-static size_t open_commands;
-
-static void place_done(struct ledger_command *command)
-{
-    (void)command;
-    if (--open_commands == 0)
-        loop_stop(world.loop);
-}
-
-static void run_batch(struct ledger_command *commands, int64_t first)
-{
-    open_commands = PLACES;
-    for (size_t i = 0; i < PLACES; i++) {
-        commands[i] = place_of(first + (int64_t)i);
-        commands[i].done = place_done;
-        list_init(&commands[i].node);
-        assert_true(ledger_room_take(world.client));
-        ledger_submit(world.client, &commands[i]);
-    }
-    loop_run(world.loop);
-}
-
-static bool there[1001];
-static struct witness rows, stated;
-
-static bool see_coupon(struct ledger_scan *scan, const struct coupon *coupon)
-{
-    (void)scan;
-    stated = coupon->witness;
-    return true;
-}
-
-static bool see_row(struct ledger_scan *scan, const struct ledger_held *row)
-{
-    (void)scan;
-    assert_int_equal(row->slot, row->user_id);
-    there[row->slot] = true;
-    witness_add(&rows, row->slot, row->user_id);
-    return true;
-}
-
-static void look(void)
-{
-    struct ledger_scan scan = { .coupon_id = COUPON, .begin = see_coupon, .each = see_row };
-
-    memset(there, 0, sizeof there);
-    rows = (struct witness){ 0 };
-    assert_ok(ledger_scan_rows(world.ledger, &scan));
-    assert_true(witness_equal(&rows, &stated));
-}
-
-static void check_answers(const struct ledger_command *commands, int64_t first)
-{
-    for (size_t i = 0; i < PLACES; i++) {
-        bool is_there = there[first + (int64_t)i];
-        switch (commands[i].err) {
-        case ERR_OK:
-            assert_int_equal(commands[i].place.outcome, LEDGER_PLACE_STORED);
-            assert_true(is_there);
-            break;
-        case ERR_UNAVAILABLE:
-            assert_false(is_there);
-            break;
-        case ERR_UNCERTAIN:
-            assert_int_equal(is_there, there[first]); /* all or nothing */
-            break;
-        default:
-            fail_msg("%s", err_name(commands[i].err));
-        }
-    }
 }
 
 /* What a fault of each kind must lead to, at whichever write or sync it comes. */
@@ -175,24 +86,16 @@ static bool fail_nth(enum fault_kind kind, int nth)
     world.client = ledger_client_free(world.client);
     world.loop = loop_free(world.loop);
     bool broken = hit && expected(kind) == ERR_UNCERTAIN;
-    for (size_t i = 0; i < PLACES; i++) {
-        assert_int_equal(first[i].err, hit ? expected(kind) : ERR_OK);
-        assert_int_equal(second[i].err, broken ? ERR_UNAVAILABLE : ERR_OK);
-    }
+    expect(first, hit ? expected(kind) : ERR_OK);
+    expect(second, broken ? ERR_UNAVAILABLE : ERR_OK);
     stop();
     assert_int_equal(atomic_load(&uncertain_calls), broken);
     start();
-    look();
-    check_answers(first, 1);
-    check_answers(second, 101);
-    for (int64_t number = 1; number <= PLACES; number++) { /* settling is writing */
-        struct ledger_command again = place_of(number);
-        run(&again);
-        assert_ok(again.err);
-        assert_int_equal(again.place.outcome,
-                         there[number] ? LEDGER_PLACE_THERE : LEDGER_PLACE_STORED);
-    }
-    look();
+    coupon_look(world.ledger);
+    check_answers(first);
+    check_answers(second);
+    settle(first);
+    coupon_look(world.ledger);
     stop();
     store_remove();
     return hit;
@@ -220,7 +123,7 @@ static void test_disk_full_for_a_while(void **state)
         run(&place);
         assert_int_equal(place.err, ERR_UNAVAILABLE);
     }
-    look();
+    coupon_look(world.ledger);
     assert_int_equal(rows.issued, 0);
     assert_true(fault_disarm() >= 20);
     for (int64_t number = 1; number <= 20; number++) {
@@ -232,7 +135,7 @@ static void test_disk_full_for_a_while(void **state)
     stop();
     assert_int_equal(atomic_load(&uncertain_calls), 0);
     start();
-    look();
+    coupon_look(world.ledger);
     assert_int_equal(rows.issued, 20);
     stop();
     store_remove();
