@@ -2,7 +2,7 @@
 #include "ledger/ledger.h"
 
 #include "base/assert.h"
-#include "ledger/ledger_backend.h"
+#include "ledger/ledger_client.h"
 
 struct ledger_client *ledger_client_new(struct ledger *ledger, struct loop *loop)
 {
@@ -14,29 +14,9 @@ struct ledger_client *ledger_client_free(struct ledger_client *client)
     return client ? client->ledger->backend->client_free(client) : NULL;
 }
 
-bool ledger_room_take(struct ledger_client *client)
-{
-    return client->ledger->backend->room_take(client);
-}
-
-void ledger_room_return(struct ledger_client *client)
-{
-    client->ledger->backend->room_return(client);
-}
-
-void ledger_submit(struct ledger_client *client, struct ledger_command *command)
-{
-    client->ledger->backend->submit(client, command);
-}
-
 void ledger_command_fini(struct ledger_command *command)
 {
     buf_fini(&command->answer);
-}
-
-void ledger_run(struct ledger *ledger, struct ledger_command *command)
-{
-    ledger->backend->run(ledger, command);
 }
 
 void ledger_read(struct ledger_client *client, struct ledger_read *read)
@@ -95,10 +75,10 @@ void ledger_watch_set(struct ledger *ledger, struct ledger_watch *watch)
 
 struct ledger_stats ledger_stats(struct ledger *ledger)
 {
-    return ledger->backend->stats(ledger);
+    return ledger_queue_stats(&ledger->queue);
 }
 
 void ledger_fault_set(struct ledger *ledger, bool on)
 {
-    ledger->backend->fault_set(ledger, on);
+    atomic_store_explicit(&ledger->fault, on, memory_order_relaxed);
 }

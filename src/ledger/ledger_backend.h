@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What an implementation of the ledger provides: the functions of ledger.h, behind one table. */
+/* What an implementation of the ledger provides, behind one table. Commands come to it through the
+ * queue that every ledger has. */
 #pragma once
-#include "ledger/ledger.h"
+#include "ledger/ledger_queue.h"
 
 struct ledger_backend {
     struct ledger_client *(*client_new)(struct ledger *ledger, struct loop *loop);
     struct ledger_client *(*client_free)(struct ledger_client *client);
-    bool (*room_take)(struct ledger_client *client);
-    void (*room_return)(struct ledger_client *client);
-    void (*submit)(struct ledger_client *client, struct ledger_command *command);
-    void (*run)(struct ledger *ledger, struct ledger_command *command);
     void (*read)(struct ledger_client *client, struct ledger_read *read);
     /* NULL: no other server can write to this store */
     void (*beat)(struct ledger_client *client, struct ledger_beat *beat);
@@ -25,15 +22,17 @@ struct ledger_backend {
                             void *context);
     /* NULL: no outbox */
     enum err (*relay_sales)(struct ledger *ledger, struct ledger_sales_relay *relay);
-    struct ledger_stats (*stats)(struct ledger *ledger);
-    void (*fault_set)(struct ledger *ledger, bool on);
 };
 
 /* First member of every implementation's own struct. */
 struct ledger {
     const struct ledger_backend *backend;
     struct ledger_watch *watch; /* NULL: nobody wants to know */
+    struct ledger_queue queue;  /* not of one that is opened at rest */
+    _Atomic bool fault;         /* ledger_fault_set() */
 };
-struct ledger_client {
-    struct ledger *ledger;
-};
+
+static inline bool ledger_has_fault(const struct ledger *ledger)
+{
+    return atomic_load_explicit(&ledger->fault, memory_order_relaxed);
+}

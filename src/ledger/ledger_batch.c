@@ -2,7 +2,7 @@
 #include "ledger/ledger_batch.h"
 
 #include "base/clock.h"
-#include "ledger/ledger_mail.h"
+#include "ledger/ledger_client.h"
 
 void ledger_batch_set_err(struct list *batch, enum err e)
 {
@@ -79,7 +79,7 @@ size_t ledger_batch_complete(struct ledger_queue *queue, struct list *batch)
             continue;
         }
         complete++;
-        ledger_mail_deliver(command);
+        ledger_command_deliver(command);
     }
     if (!list_empty(&again))
         ledger_queue_push(queue, &again);

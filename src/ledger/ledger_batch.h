@@ -2,7 +2,6 @@
 /* What every writer does with a batch, whatever it writes into. */
 #pragma once
 #include "ledger/ledger_backend.h"
-#include "ledger/ledger_queue.h"
 #include "metrics/metrics.h"
 
 /* All commands of the batch end like this. */

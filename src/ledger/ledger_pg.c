@@ -19,7 +19,7 @@ static struct pg_ledger *self(struct ledger *ledger)
 static bool is_over(struct pg_ledger *ledger)
 {
     return ledger->stopping && !ledger_pg_readers_busy(ledger) && ledger->beats == 0 &&
-           ledger_queue_is_drained(&ledger->queue);
+           ledger_queue_is_drained(&ledger->base.queue);
 }
 
 static bool turn_over(struct loop_hook *hook)
@@ -75,51 +75,24 @@ static void *store_loop(void *context)
 
 /* ---- clients ---- */
 
-static struct pg_client *self_client(struct ledger_client *client)
-{
-    return CONTAINER_OF(client, struct pg_client, mail.base);
-}
-
 static struct ledger_client *client_new(struct ledger *ledger, struct loop *loop)
 {
-    struct pg_client *client = mem_alloc(sizeof *client);
+    struct ledger_client *client = mem_alloc(sizeof *client);
 
-    if (!client)
-        return NULL;
-    ledger_mail_init(&client->mail, ledger, &self(ledger)->queue, loop);
-    return &client->mail.base;
+    if (client)
+        ledger_client_init(client, ledger, loop);
+    return client;
 }
 
-static struct ledger_client *client_free(struct ledger_client *base)
+static struct ledger_client *client_free(struct ledger_client *client)
 {
-    struct pg_client *client = self_client(base);
-
-    ledger_mail_fini(&client->mail);
+    ledger_client_fini(client);
     return mem_free(client);
-}
-
-static void run(struct ledger *ledger, struct ledger_command *command)
-{
-    ledger_mail_run(&self(ledger)->queue, command);
-}
-
-static struct ledger_stats stats(struct ledger *ledger)
-{
-    return ledger_queue_stats(&self(ledger)->queue);
-}
-
-static void fault_set(struct ledger *ledger, bool on)
-{
-    atomic_store_explicit(&self(ledger)->fault, on, memory_order_relaxed);
 }
 
 static const struct ledger_backend pg_backend = {
     .client_new = client_new,
     .client_free = client_free,
-    .room_take = ledger_mail_room_take,
-    .room_return = ledger_mail_room_return,
-    .submit = ledger_mail_submit,
-    .run = run,
     .read = ledger_pg_read,
     .beat = ledger_pg_beat,
     .scan_coupons = ledger_pg_scan_coupons,
@@ -127,8 +100,6 @@ static const struct ledger_backend pg_backend = {
     .scan_sales = ledger_pg_scan_sales,
     .scan_boards = ledger_pg_scan_boards,
     .relay_sales = ledger_pg_relay_sales,
-    .stats = stats,
-    .fault_set = fault_set,
 };
 
 /* ---- open, close ---- */
@@ -147,8 +118,8 @@ struct ledger *ledger_pg_free(struct ledger *base)
     pg_pool_free(ledger->pool);
     pg_source_free(ledger->source);
     loop_free(ledger->loop);
-    if (ledger->queue.room_max)
-        ledger_queue_fini(&ledger->queue);
+    if (ledger->base.queue.room_max)
+        ledger_queue_fini(&ledger->base.queue);
     mem_free(ledger->url);
     return mem_free(ledger);
 }
@@ -233,10 +204,10 @@ enum err ledger_pg_open(const struct ledger_pg_options *options, struct ledger *
     ledger->options = *options;
     fill_in(&ledger->options);
     settings_write(ledger);
-    ledger_queue_init(&ledger->queue, options->queue_max, options->queue_age_max_ms,
+    ledger_queue_init(&ledger->base.queue, options->queue_max, options->queue_age_max_ms,
                       options->reserve_linger_ms);
-    ledger->queue.wake_up = wake_up;
-    ledger->queue.wake_context = ledger;
+    ledger->base.queue.wake_up = wake_up;
+    ledger->base.queue.wake_context = ledger;
     for (size_t i = 0; i < LEDGER_WRITERS_MAX; i++)
         ledger_pg_writer_init(&ledger->writers[i], ledger, i);
     for (size_t i = 0; i < PG_READERS; i++)
@@ -260,7 +231,7 @@ void ledger_pg_stop(struct ledger *base)
 
     if (!ledger->runs)
         return;
-    ledger_queue_stop(&ledger->queue);
+    ledger_queue_stop(&ledger->base.queue);
     loop_send(ledger->loop, &ledger->stop);
     pthread_join(ledger->thread, NULL);
     ledger->runs = false;

@@ -35,7 +35,7 @@ static void tell_done(struct loop_task *task)
 
 static struct loop *loop_of(const struct ledger_beat *beat)
 {
-    return CONTAINER_OF(beat->client, struct ledger_mail, base)->loop;
+    return beat->client->loop;
 }
 
 static void beat_over(struct ledger_beat *beat, enum err e)
@@ -287,7 +287,7 @@ void ledger_pg_beat(struct ledger_client *client, struct ledger_beat *beat)
     struct pg_ledger *ledger = CONTAINER_OF(client->ledger, struct pg_ledger, base);
 
     beat->client = client;
-    if (atomic_load_explicit(&ledger->fault, memory_order_relaxed)) {
+    if (ledger_has_fault(&ledger->base)) {
         beat->err = ERR_UNAVAILABLE;
         beat->task.run = tell_done;
         loop_post(loop_of(beat), &beat->task);

@@ -22,7 +22,7 @@ enum err ledger_pg_snapshot_open(struct ledger *base, PGconn **ret_conn)
     CLEANUP(conn_closep) PGconn *conn = NULL;
     struct pg_reason reason = { 0 };
 
-    if (atomic_load_explicit(&ledger->fault, memory_order_relaxed))
+    if (ledger_has_fault(&ledger->base))
         return ERR_UNAVAILABLE;
     enum err e = pg_sync_open(&(struct pg_options){ .url = ledger->url }, &conn, &reason);
     if (e == ERR_OK)

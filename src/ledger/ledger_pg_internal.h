@@ -4,7 +4,7 @@
 #include <stdatomic.h>
 
 #include "ledger/ledger_batch.h"
-#include "ledger/ledger_mail.h"
+#include "ledger/ledger_client.h"
 #include "ledger/ledger_pg.h"
 #include "ledger/ledger_pg_events.h"
 #include "ledger/ledger_pg_trip.h"
@@ -53,11 +53,10 @@ struct pg_ledger {
     struct ledger_pg_options options;
     char *url; /* owned */
     char settings_sql[512];
-    struct ledger_queue queue;
     struct loop *loop; /* the store loop */
     pthread_t thread;
     bool runs;
-    _Atomic bool fault, wake_sent;
+    _Atomic bool wake_sent;
     PGconn *outbox; /* of whoever relays; or NULL */
     bool outbox_said;
     /* the store loop's, from here on */
@@ -75,10 +74,6 @@ struct pg_ledger {
     int64_t seen_offset_ms; /* the test clock's, of the store */
     int64_t ahead_ms;       /* the database's clock, of ours */
     bool stopping;
-};
-
-struct pg_client {
-    struct ledger_mail mail;
 };
 
 /* ledger_pg_writer.c */

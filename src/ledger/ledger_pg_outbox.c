@@ -67,7 +67,7 @@ static enum err conn_get(struct pg_ledger *ledger)
 {
     struct pg_reason reason = { 0 };
 
-    if (atomic_load_explicit(&ledger->fault, memory_order_relaxed))
+    if (ledger_has_fault(&ledger->base))
         return ERR_UNAVAILABLE;
     if (ledger->outbox && PQstatus(ledger->outbox) == CONNECTION_OK)
         return ERR_OK;

@@ -200,7 +200,7 @@ static void tell_done(struct loop_task *task)
 
 static struct loop *loop_of(const struct ledger_read *read)
 {
-    return CONTAINER_OF(read->client, struct ledger_mail, base)->loop;
+    return read->client->loop;
 }
 
 static void read_over(struct ledger_read *read, enum err e)
@@ -350,7 +350,7 @@ void ledger_pg_read(struct ledger_client *client, struct ledger_read *read)
 
     read->client = client;
     read->tries = 0;
-    if (atomic_load_explicit(&ledger->fault, memory_order_relaxed)) {
+    if (ledger_has_fault(&ledger->base)) {
         read->err = ERR_UNAVAILABLE;
         read->task.run = tell_done;
         loop_post(loop_of(read), &read->task);

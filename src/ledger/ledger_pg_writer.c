@@ -54,8 +54,7 @@ static bool may_try_again(const struct pg_writer *writer, enum err e)
 {
     if (e == ERR_CONFLICT)
         return writer->tries < PG_TRIES_MAX;
-    return e == ERR_UNAVAILABLE &&
-           !atomic_load_explicit(&writer->ledger->fault, memory_order_relaxed) &&
+    return e == ERR_UNAVAILABLE && !ledger_has_fault(&writer->ledger->base) &&
            loop_now_ms(writer->ledger->loop) < writer->give_up_ms;
 }
 
@@ -276,7 +275,7 @@ static void try_batch(struct pg_writer *writer)
 
     writer->tries++;
     choose_again(writer);
-    if (atomic_load_explicit(&ledger->fault, memory_order_relaxed)) {
+    if (ledger_has_fault(&ledger->base)) {
         batch_over(writer, ERR_UNAVAILABLE);
         return;
     }
@@ -314,11 +313,11 @@ static void begin_next(struct pg_writer *writer)
 static void complete(struct pg_writer *writer)
 {
     struct pg_ledger *ledger = writer->ledger;
-    size_t count = ledger_batch_complete(&ledger->queue, &writer->finished);
+    size_t count = ledger_batch_complete(&ledger->base.queue, &writer->finished);
 
     loading_over(writer);
-    ledger_queue_room_return(&ledger->queue, count);
-    ledger_queue_flight_done(&ledger->queue, writer->number);
+    ledger_queue_room_return(&ledger->base.queue, count);
+    ledger_queue_flight_done(&ledger->base.queue, writer->number);
     writer->busy = writer->one_by_one = false;
     ledger->look = true;
 }
@@ -378,7 +377,7 @@ void ledger_pg_write(struct pg_ledger *ledger)
         struct pg_writer *writer = &ledger->writers[i];
         if (writer->busy)
             continue;
-        writer->count = ledger_queue_poll(&ledger->queue, i, &writer->batch,
+        writer->count = ledger_queue_poll(&ledger->base.queue, i, &writer->batch,
                                           ledger->options.batch_max, &due_ns);
         if (writer->count == 0)
             break;

@@ -17,7 +17,7 @@ static struct sqlite_ledger *self(struct ledger *ledger)
 
 static struct sqlite_client *self_client(struct ledger_client *client)
 {
-    return CONTAINER_OF(client, struct sqlite_client, mail.base);
+    return CONTAINER_OF(client, struct sqlite_client, base);
 }
 
 /* ---- the store's stamp and migrations ---- */
@@ -141,30 +141,13 @@ void ledger_sqlite_migrations(bool (*each)(void *context, int64_t number, const 
             return;
 }
 
-/* ---- commands ---- */
-
-static void run(struct ledger *ledger, struct ledger_command *command)
-{
-    ledger_mail_run(&self(ledger)->queue, command);
-}
-
-static struct ledger_stats stats(struct ledger *ledger)
-{
-    return ledger_queue_stats(&self(ledger)->queue);
-}
-
-static void fault_set(struct ledger *ledger, bool on)
-{
-    atomic_store_explicit(&self(ledger)->fault, on, memory_order_relaxed);
-}
-
 /* ---- clients, open, close ---- */
 
 static struct ledger_client *client_free(struct ledger_client *base)
 {
     struct sqlite_client *client = self_client(base);
 
-    ledger_mail_fini(&client->mail);
+    ledger_client_fini(&client->base);
     sqlite_db_close(client->db);
     return mem_free(client);
 }
@@ -175,29 +158,23 @@ static struct ledger_client *client_new(struct ledger *ledger, struct loop *loop
 
     if (!client)
         return NULL;
-    client->mail.base.ledger = ledger;
+    client->base.ledger = ledger;
     if (ledger_sqlite_read_open(client) != ERR_OK) {
         sqlite_db_close(client->db);
         return mem_free(client);
     }
-    ledger_mail_init(&client->mail, ledger, &self(ledger)->queue, loop);
-    return &client->mail.base;
+    ledger_client_init(&client->base, ledger, loop);
+    return &client->base;
 }
 
 static const struct ledger_backend sqlite_backend = {
     .client_new = client_new,
     .client_free = client_free,
-    .room_take = ledger_mail_room_take,
-    .room_return = ledger_mail_room_return,
-    .submit = ledger_mail_submit,
-    .run = run,
     .read = ledger_sqlite_read,
     .scan_coupons = ledger_sqlite_scan_coupons,
     .scan_rows = ledger_sqlite_scan_rows,
     .scan_sales = ledger_sqlite_scan_sales,
     .scan_boards = ledger_sqlite_scan_boards,
-    .stats = stats,
-    .fault_set = fault_set,
 };
 
 struct ledger *ledger_sqlite_free(struct ledger *ledger)
@@ -207,8 +184,8 @@ struct ledger *ledger_sqlite_free(struct ledger *ledger)
         ASSERT(!sqlite->writer_runs);
         ledger_rows_fini(&sqlite->rows);
         sqlite_db_close(sqlite->db);
-        if (sqlite->queue.room_max)
-            ledger_queue_fini(&sqlite->queue);
+        if (sqlite->base.queue.room_max)
+            ledger_queue_fini(&sqlite->base.queue);
         mem_free(sqlite->path);
         mem_free(sqlite);
     }
@@ -246,7 +223,7 @@ enum err ledger_sqlite_open(const struct ledger_sqlite_options *options, struct 
         return ERR_NOMEM;
     struct sqlite_ledger *sqlite = self(ledger);
     sqlite->options = *options;
-    ledger_queue_init(&sqlite->queue, options->queue_max, options->queue_age_max_ms,
+    ledger_queue_init(&sqlite->base.queue, options->queue_max, options->queue_age_max_ms,
                       options->reserve_linger_ms);
     ledger_rows_init(&sqlite->rows);
     sqlite->rows.users_external = options->users_external;
@@ -266,7 +243,7 @@ void ledger_sqlite_stop(struct ledger *ledger)
 
     if (!sqlite->writer_runs)
         return;
-    ledger_queue_stop(&sqlite->queue);
+    ledger_queue_stop(&sqlite->base.queue);
     pthread_join(sqlite->writer, NULL);
     sqlite->writer_runs = false;
 }

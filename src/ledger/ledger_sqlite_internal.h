@@ -4,7 +4,7 @@
 #include <sqlite3.h>
 
 #include "ledger/ledger_batch.h"
-#include "ledger/ledger_mail.h"
+#include "ledger/ledger_client.h"
 #include "ledger/ledger_rows.h"
 #include "ledger/ledger_sqlite.h"
 #include "ledger/ledger_sqlite_shop.h"
@@ -58,7 +58,6 @@ struct sqlite_ledger {
     struct ledger_sqlite_options options;
     char *path; /* owned */
     enum sqlite_mode scan_mode;
-    struct ledger_queue queue;
     pthread_t writer;
     bool writer_runs;
     sqlite3 *db; /* the writer's */
@@ -67,7 +66,6 @@ struct sqlite_ledger {
     bool broken; /* a commit's outcome is unknown; writer thread only */
     int64_t wal_pages;
     bool no_room; /* a commit found the disk full, and there is not plenty of room since */
-    _Atomic bool fault;
 };
 
 /* A client's statements on events; prepared when the first of them is read. */
@@ -78,7 +76,7 @@ struct sqlite_event_reads {
 
 /* Reads run on the loop's own connection. */
 struct sqlite_client {
-    struct ledger_mail mail;
+    struct ledger_client base;
     sqlite3 *db;
     sqlite3_stmt *read[LEDGER_READ_OP_N];
     sqlite3_stmt *begin, *end, *order_lines, *order_counts;

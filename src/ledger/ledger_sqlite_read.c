@@ -43,8 +43,7 @@ enum err ledger_sqlite_read_open(struct sqlite_client *client)
                                  " WHERE state = 0 AND started_at < ? ORDER BY started_at LIMIT ?",
         [LEDGER_READ_BOARD] = BOARD_READ_SQL,
     };
-    struct sqlite_ledger *ledger =
-        CONTAINER_OF(client->mail.base.ledger, struct sqlite_ledger, base);
+    struct sqlite_ledger *ledger = CONTAINER_OF(client->base.ledger, struct sqlite_ledger, base);
 
     _Static_assert(LEDGER_EXIST_SPAN == 4096, "the statement says it, too");
     TRY(sqlite_db_open(ledger->path, SQLITE_READER, &client->db));
@@ -215,10 +214,10 @@ static void read_done(struct loop_task *task)
 
 void ledger_sqlite_read(struct ledger_client *base, struct ledger_read *read)
 {
-    struct sqlite_client *client = CONTAINER_OF(base, struct sqlite_client, mail.base);
+    struct sqlite_client *client = CONTAINER_OF(base, struct sqlite_client, base);
     struct sqlite_ledger *ledger = CONTAINER_OF(base->ledger, struct sqlite_ledger, base);
 
-    if (atomic_load_explicit(&ledger->fault, memory_order_relaxed)) {
+    if (ledger_has_fault(&ledger->base)) {
         read->err = ERR_UNAVAILABLE;
     } else if (read->op == LEDGER_READ_SALES_PAGE || read->op == LEDGER_READ_SALES_PRODUCT) {
         ledger_sqlite_sales_read(client, read);
@@ -229,7 +228,7 @@ void ledger_sqlite_read(struct ledger_client *base, struct ledger_read *read)
     if (read->err != ERR_OK && read->err != ERR_NOMEM)
         read->err = ERR_UNAVAILABLE;
     read->task.run = read_done;
-    loop_post(client->mail.loop, &read->task);
+    loop_post(client->base.loop, &read->task);
 }
 
 /* ---- scans ---- */
@@ -244,7 +243,7 @@ static enum err scan_open(struct ledger *base, sqlite3 **ret_db)
 {
     struct sqlite_ledger *ledger = CONTAINER_OF(base, struct sqlite_ledger, base);
 
-    if (atomic_load_explicit(&ledger->fault, memory_order_relaxed))
+    if (ledger_has_fault(&ledger->base))
         return ERR_UNAVAILABLE;
     return sqlite_db_open(ledger->path, ledger->scan_mode, ret_db);
 }

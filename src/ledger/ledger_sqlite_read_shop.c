@@ -245,7 +245,7 @@ static enum err read_lines(sqlite3_stmt *stmt, struct ledger_read *read)
 enum err ledger_sqlite_read_cart(struct sqlite_client *client, struct ledger_read *read)
 {
     const struct sqlite_ledger *ledger =
-        CONTAINER_OF(client->mail.base.ledger, struct sqlite_ledger, base);
+        CONTAINER_OF(client->base.ledger, struct sqlite_ledger, base);
     sqlite3_stmt *has_cart = client->shop.has_cart;
     bool found;
 

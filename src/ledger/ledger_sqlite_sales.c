@@ -19,7 +19,7 @@ enum err ledger_sqlite_sales_open(struct ledger *base, sqlite3 **ret_db)
     struct sqlite_ledger *ledger = CONTAINER_OF(base, struct sqlite_ledger, base);
     CLEANUP(db_closep) sqlite3 *db = NULL;
 
-    if (atomic_load_explicit(&ledger->fault, memory_order_relaxed))
+    if (ledger_has_fault(&ledger->base))
         return ERR_UNAVAILABLE;
     TRY(sqlite_db_open(ledger->path, ledger->scan_mode, &db));
     TRY(sqlite_db_exec(db, "BEGIN"));
@@ -107,6 +107,6 @@ static void sums_work(struct loop_work *work)
 
 void ledger_sqlite_sales_read(struct sqlite_client *client, struct ledger_read *read)
 {
-    read->client = &client->mail.base;
-    ledger_sums_read_start(client->mail.loop, read, sums_work);
+    read->client = &client->base;
+    ledger_sums_read_start(client->base.loop, read, sums_work);
 }

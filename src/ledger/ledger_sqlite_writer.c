@@ -66,7 +66,7 @@ static enum err batch_write(struct sqlite_ledger *ledger, struct list *batch)
 /* One transaction: on any error but ERR_UNCERTAIN, certainly nothing of it is there. */
 static enum err batch_try(struct sqlite_ledger *ledger, struct list *batch)
 {
-    if (ledger->broken || atomic_load_explicit(&ledger->fault, memory_order_relaxed))
+    if (ledger->broken || ledger_has_fault(&ledger->base))
         return ERR_UNAVAILABLE;
     enum err e = batch_write(ledger, batch);
     if (e != ERR_OK && e != ERR_UNCERTAIN && !sqlite3_get_autocommit(ledger->db)) {
@@ -160,11 +160,12 @@ void *ledger_sqlite_writer(void *context)
 
     list_init(&batch);
     sqlite3_wal_hook(ledger->db, count_wal_pages, ledger);
-    while ((count = ledger_queue_take(&ledger->queue, &batch, ledger->options.batch_max)) > 0) {
+    while ((count = ledger_queue_take(&ledger->base.queue, &batch, ledger->options.batch_max)) >
+           0) {
         run_batch(ledger, &batch, count);
-        size_t complete = ledger_batch_complete(&ledger->queue, &batch);
-        ledger_queue_room_return(&ledger->queue, complete);
-        ledger_queue_batch_done(&ledger->queue);
+        size_t complete = ledger_batch_complete(&ledger->base.queue, &batch);
+        ledger_queue_room_return(&ledger->base.queue, complete);
+        ledger_queue_batch_done(&ledger->base.queue);
         if (ledger->broken && !told) {
             told = true;
             ledger->options.on_uncertain(ledger->options.context);
