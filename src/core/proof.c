@@ -62,14 +62,8 @@ static enum err gap_add(struct proof *proof, int64_t from, int64_t to, enum proo
         last->to = to;
         return ERR_OK;
     }
-    if (proof->gap_count == proof->gap_cap) {
-        size_t cap = proof->gap_cap ? proof->gap_cap * 2 : 16;
-        struct proof_gap *moved = mem_resize(proof->gaps, cap * sizeof *moved);
-        if (!moved)
-            return ERR_NOMEM;
-        proof->gaps = moved;
-        proof->gap_cap = cap;
-    }
+    if (!MEM_ROOM(proof->gaps, proof->gap_count, proof->gap_cap, 16))
+        return ERR_NOMEM;
     ASSERT(proof->gaps);
     proof->gaps[proof->gap_count++] = (struct proof_gap){ from, to, why };
     return ERR_OK;

@@ -170,15 +170,9 @@ static uint32_t returned_take(struct drop *drop)
 
 static enum err pending_reserve(struct drop *drop)
 {
-    if (drop->pending_free || drop->pending_used < drop->pending_cap)
+    if (drop->pending_free || MEM_ROOM(drop->pending, drop->pending_used, drop->pending_cap, 64))
         return ERR_OK;
-    size_t cap = drop->pending_cap ? drop->pending_cap * 2 : 64;
-    struct drop_pending *moved = mem_resize(drop->pending, cap * sizeof *moved);
-    if (!moved)
-        return ERR_NOMEM;
-    drop->pending = moved;
-    drop->pending_cap = cap;
-    return ERR_OK;
+    return ERR_NOMEM;
 }
 
 static struct drop_pending *pending_put(struct drop *drop, struct drop_seat *seat)

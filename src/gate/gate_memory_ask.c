@@ -39,14 +39,8 @@ static void turn_unlock(struct turn *turn)
 
 static bool record_put(struct memory_client *client, const struct gate_ask *ask)
 {
-    if (client->record_count == client->record_cap) {
-        size_t cap = client->record_cap ? client->record_cap * 2 : 64;
-        struct journal_record *moved = mem_resize(client->records, cap * sizeof *moved);
-        if (!moved)
-            return false;
-        client->records = moved;
-        client->record_cap = cap;
-    }
+    if (!MEM_ROOM(client->records, client->record_count, client->record_cap, 64))
+        return false;
     client->records[client->record_count++] =
         journal_record(JOURNAL_GRANT, ask->coupon_id, ask->user_id, ask->slot);
     return true;

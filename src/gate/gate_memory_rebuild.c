@@ -45,14 +45,8 @@ static enum err remembered_grow(struct memory_gate *gate)
 
 static enum err supersede(struct memory_gate *gate, uint32_t generation)
 {
-    if (gate->superseded_count == gate->superseded_cap) {
-        size_t cap = gate->superseded_cap ? gate->superseded_cap * 2 : 64;
-        uint32_t *moved = mem_resize(gate->superseded, cap * sizeof *moved);
-        if (!moved)
-            return ERR_NOMEM;
-        gate->superseded = moved;
-        gate->superseded_cap = cap;
-    }
+    if (!MEM_ROOM(gate->superseded, gate->superseded_count, gate->superseded_cap, 64))
+        return ERR_NOMEM;
     gate->superseded[gate->superseded_count++] = generation;
     return ERR_OK;
 }

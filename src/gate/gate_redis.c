@@ -89,14 +89,8 @@ static struct redis_drop *drop_free(struct redis_drop *drop)
 
 static enum err drop_enlist(struct redis_gate *gate, struct redis_drop *drop)
 {
-    if (gate->list_count == gate->list_cap) {
-        size_t cap = gate->list_cap ? gate->list_cap * 2 : 64;
-        struct redis_drop **moved = mem_resize(gate->list, cap * sizeof *moved);
-        if (!moved)
-            return ERR_NOMEM;
-        gate->list = moved;
-        gate->list_cap = cap;
-    }
+    if (!MEM_ROOM(gate->list, gate->list_count, gate->list_cap, 64))
+        return ERR_NOMEM;
     TRY(id_map_put(&gate->drops, drop));
     gate->list[gate->list_count++] = drop;
     return ERR_OK;

@@ -14,28 +14,16 @@
 
 enum err settled_put(struct settled_list *list, const struct settled *item)
 {
-    if (list->count == list->cap) {
-        size_t cap = list->cap ? list->cap * 2 : 64;
-        struct settled *moved = mem_resize(list->items, cap * sizeof *moved);
-        if (!moved)
-            return ERR_NOMEM;
-        list->items = moved;
-        list->cap = cap;
-    }
+    if (!MEM_ROOM(list->items, list->count, list->cap, 64))
+        return ERR_NOMEM;
     list->items[list->count++] = *item;
     return ERR_OK;
 }
 
 enum err pointer_put(struct pointer_list *list, void *item)
 {
-    if (list->count == list->cap) {
-        size_t cap = list->cap ? list->cap * 2 : 4;
-        void **moved = mem_resize(list->items, cap * sizeof *moved);
-        if (!moved)
-            return ERR_NOMEM;
-        list->items = moved;
-        list->cap = cap;
-    }
+    if (!MEM_ROOM(list->items, list->count, list->cap, 4))
+        return ERR_NOMEM;
     list->items[list->count++] = item;
     return ERR_OK;
 }

@@ -55,14 +55,8 @@ static void generation_path(const struct journal *journal, uint32_t number, char
 
 static enum err generation_add(struct journal *journal, uint32_t number, size_t bytes)
 {
-    if (journal->count == journal->cap) {
-        size_t cap = journal->cap ? journal->cap * 2 : 8;
-        struct generation *moved = mem_resize(journal->generations, cap * sizeof *moved);
-        if (!moved)
-            return ERR_NOMEM;
-        journal->generations = moved;
-        journal->cap = cap;
-    }
+    if (!MEM_ROOM(journal->generations, journal->count, journal->cap, 8))
+        return ERR_NOMEM;
     journal->generations[journal->count++] =
         (struct generation){ .number = number, .bytes = bytes };
     return ERR_OK;
@@ -246,14 +240,9 @@ static enum err list_numbers(const struct journal *journal, uint32_t **ret_numbe
         uint32_t number;
         if (!parse_name(str_from(entry->d_name), &number))
             continue;
-        if (count == cap) {
-            cap = cap ? cap * 2 : 16;
-            uint32_t *moved = mem_resize(numbers, cap * sizeof *moved);
-            if (!moved) {
-                closedir(dir);
-                return ERR_NOMEM;
-            }
-            numbers = moved;
+        if (!MEM_ROOM(numbers, count, cap, 16)) {
+            closedir(dir);
+            return ERR_NOMEM;
         }
         numbers[count++] = number;
     }

@@ -74,14 +74,8 @@ static enum err take_coupon(void *context, const struct pg_tuple *row)
 {
     struct witnesses *all = context;
 
-    if (all->count == all->max) {
-        size_t max = all->max ? all->max * 2 : 256;
-        struct counted *bigger = mem_resize(all->items, max * sizeof *bigger);
-        if (!bigger)
-            return ERR_NOMEM;
-        all->items = bigger;
-        all->max = max;
-    }
+    if (!MEM_ROOM(all->items, all->count, all->max, 256))
+        return ERR_NOMEM;
     all->items[all->count++] =
         (struct counted){ .coupon_id = ledger_pg_tuple_int(row, 0),
                           .kept = { .issued = ledger_pg_tuple_int(row, 1),

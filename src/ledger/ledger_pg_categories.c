@@ -17,24 +17,12 @@ void ledger_pg_categories_fini(struct pg_categories *categories)
     arena_fini(&categories->arena);
 }
 
-static enum err grow(struct pg_categories *categories)
-{
-    size_t max = categories->max ? categories->max * 2 : KNOWN_FIRST;
-    struct known_category *bigger = mem_resize(categories->known, max * sizeof *bigger);
-
-    if (!bigger)
-        return ERR_NOMEM;
-    categories->known = bigger;
-    categories->max = max;
-    return ERR_OK;
-}
-
 static enum err know(void *context, const struct pg_tuple *tuple)
 {
     struct pg_categories *categories = context;
 
-    if (categories->count == categories->max)
-        TRY(grow(categories));
+    if (!MEM_ROOM(categories->known, categories->count, categories->max, KNOWN_FIRST))
+        return ERR_NOMEM;
     struct known_category *known = &categories->known[categories->count++];
     known->product_id = ledger_pg_tuple_int(tuple, 0);
     known->category = arena_copy(&categories->arena, tuple->columns[1]);

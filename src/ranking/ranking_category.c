@@ -88,16 +88,9 @@ enum err ranking_category_get(struct ranking_sums *sums, struct str name, uint32
 
 static enum err members_reserve(struct ranking_category *category)
 {
-    uint32_t cap = category->cap ? category->cap * 2 : MEMBERS_MIN;
+    bool room = MEM_ROOM(category->members, category->count, category->cap, MEMBERS_MIN);
 
-    if (category->count < category->cap)
-        return ERR_OK;
-    struct ranking_product **moved = mem_resize(category->members, cap * sizeof(void *));
-    if (!moved)
-        return ERR_NOMEM;
-    category->members = moved;
-    category->cap = cap;
-    return ERR_OK;
+    return room ? ERR_OK : ERR_NOMEM;
 }
 
 enum err ranking_category_join(struct ranking_sums *sums, struct ranking_product *product,

@@ -149,14 +149,8 @@ static bool board_covers(const struct board *board, uint32_t category, int64_t d
 static enum err change_note(struct board *board, const struct sales_sum *old,
                             const struct sales_sum *now)
 {
-    if (board->change_count == board->change_cap) {
-        size_t cap = board->change_cap ? board->change_cap * 2 : 64;
-        struct board_change *moved = mem_resize(board->changes, cap * sizeof *moved);
-        if (!moved)
-            return ERR_NOMEM;
-        board->changes = moved;
-        board->change_cap = cap;
-    }
+    if (!MEM_ROOM(board->changes, board->change_count, board->change_cap, 64))
+        return ERR_NOMEM;
     board->changes[board->change_count++] = (struct board_change){ *old, *now };
     return ERR_OK;
 }

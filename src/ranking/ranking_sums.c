@@ -110,14 +110,8 @@ struct ranking_product *ranking_sums_at(const struct ranking_sums *sums, size_t 
 
 static enum err page_add(struct ranking_sums *sums)
 {
-    if (sums->page_count == sums->page_cap) {
-        size_t cap = sums->page_cap ? sums->page_cap * 2 : PAGES_MIN;
-        struct ranking_product **moved = mem_resize(sums->pages, cap * sizeof(void *));
-        if (!moved)
-            return ERR_NOMEM;
-        sums->pages = moved;
-        sums->page_cap = cap;
-    }
+    if (!MEM_ROOM(sums->pages, sums->page_count, sums->page_cap, PAGES_MIN))
+        return ERR_NOMEM;
     struct ranking_product *page = mem_alloc(PAGE_PRODUCTS * sizeof *page);
     if (!page)
         return ERR_NOMEM;

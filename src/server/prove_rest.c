@@ -32,15 +32,9 @@ static bool places_take(void *context, const struct journal_record *record)
 
     if (record->coupon_id != places->coupon_id || places->failed)
         return false;
-    if (places->count == places->cap) {
-        size_t cap = places->cap ? places->cap * 2 : 1024;
-        struct place *moved = mem_resize(places->items, cap * sizeof *moved);
-        places->failed = !moved;
-        if (!moved)
-            return false;
-        places->items = moved;
-        places->cap = cap;
-    }
+    places->failed = !MEM_ROOM(places->items, places->count, places->cap, 1024);
+    if (places->failed)
+        return false;
     int64_t sign = record->kind == JOURNAL_RELEASE ? -1 : 1;
     places->items[places->count] =
         (struct place){ record->user_id, sign * record->slot, places->count };

@@ -16,14 +16,8 @@ static const struct str kind_names[] = { [TOLD_ISSUED] = { "issued", 6 },
 
 static enum err add(struct told *told, struct told_entry entry)
 {
-    if (told->count == told->cap) {
-        size_t cap = told->cap ? told->cap * 2 : 1024;
-        struct told_entry *moved = mem_resize(told->entries, cap * sizeof *moved);
-        if (!moved)
-            return ERR_NOMEM;
-        told->entries = moved;
-        told->cap = cap;
-    }
+    if (!MEM_ROOM(told->entries, told->count, told->cap, 1024))
+        return ERR_NOMEM;
     told->entries[told->count++] = entry;
     told->sorted = false;
     return ERR_OK;

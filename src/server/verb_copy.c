@@ -136,15 +136,9 @@ static bool take_place(void *context, const struct gate_memory_entry *entry)
     struct moving *self = context;
     struct ledger_copy *copy = &self->copy;
 
-    if (copy->place_count == self->place_max) {
-        size_t max = self->place_max ? self->place_max * 2 : 1024;
-        struct ledger_copy_place *bigger = mem_resize(self->places, max * sizeof *bigger);
-        self->failed = !bigger;
-        if (!bigger)
-            return false;
-        self->places = bigger;
-        self->place_max = max;
-    }
+    self->failed = !MEM_ROOM(self->places, copy->place_count, self->place_max, 1024);
+    if (self->failed)
+        return false;
     self->places[copy->place_count++] =
         (struct ledger_copy_place){ entry->coupon_id, entry->user_id };
     copy->places = self->places;

@@ -169,14 +169,8 @@ static void work_start(struct handover *handover, void (*work)(struct loop_work 
 /* Its number is another's: it is offered to the new gate, which has another for it, if any. */
 static void note_loser(struct handover *handover, const struct gate_entry *entry)
 {
-    if (handover->loser_count == handover->loser_room) {
-        size_t room = handover->loser_room ? 2 * handover->loser_room : 16;
-        struct gate_entry *more = mem_resize(handover->losers, room * sizeof *more);
-        if (!more)
-            return; /* the alarm stands */
-        handover->losers = more;
-        handover->loser_room = room;
-    }
+    if (!MEM_ROOM(handover->losers, handover->loser_count, handover->loser_room, 16))
+        return; /* the alarm stands */
     handover->losers[handover->loser_count++] = *entry;
 }
 
