@@ -2,7 +2,7 @@
 /* Handlers of /api/admin. */
 #pragma once
 #include "api/admin_json.h"
-#include "api/api_route.h"
+#include "api/api_page.h"
 
 void admin_coupons_create(struct api_call *call);
 void admin_coupons_patch(struct api_call *call);

@@ -104,20 +104,17 @@ void admin_events_dead(struct api_call *call)
     struct dead_call *self;
     int64_t after = 0;
 
-    if (query->cursor_is == JSON_GIVEN && !api_cursor_parse(query->cursor, &after)) {
-        api_invalid(call, "cursor", "is not one that a list has given");
+    if (!api_page_after(call, query, &after))
         return;
-    }
     self = api_alloc(call, sizeof *self);
     if (!self)
         return;
     self->call = call;
-    self->read =
-        (struct ledger_read){ .done = dead_read,
-                              .op = LEDGER_READ_EVENTS_DEAD,
-                              .arena = &call->http->arena,
-                              .after = after,
-                              .limit = query->limit_is == JSON_GIVEN ? query->limit : 100 };
+    self->read = (struct ledger_read){ .done = dead_read,
+                                       .op = LEDGER_READ_EVENTS_DEAD,
+                                       .arena = &call->http->arena,
+                                       .after = after,
+                                       .limit = api_page_limit(query) };
     ledger_read(call->loop->shop->ledger, &self->read);
 }
 

@@ -145,10 +145,8 @@ void admin_winners(struct api_call *call)
         api_problem(call, PROBLEM_NOT_FOUND, "there is no such coupon");
         return;
     }
-    if (query->cursor_is == JSON_GIVEN && !api_cursor_parse(query->cursor, &after)) {
-        api_invalid(call, "cursor", "is not one that a list has given");
+    if (!api_page_after(call, query, &after))
         return;
-    }
     self = api_alloc(call, sizeof *self);
     if (!self)
         return;
@@ -165,7 +163,7 @@ void admin_winners(struct api_call *call)
     } else {
         self->read.done = page_done;
         self->read.arena = &call->http->arena;
-        self->read.limit = query->limit_is == JSON_GIVEN ? query->limit : 100;
+        self->read.limit = api_page_limit(query);
     }
     read_page(self);
 }

@@ -89,34 +89,6 @@ uint64_t api_elapsed_us(const struct api_call *call)
     return (clock_mono_ns() - call->http->started_ns) / 1000;
 }
 
-struct str api_cursor(int64_t value, char out[API_CURSOR_BYTES])
-{
-    int n = snprintf(out, API_CURSOR_BYTES, "c-%llx", (unsigned long long)value);
-
-    return (struct str){ out, (size_t)n };
-}
-
-bool api_cursor_parse(struct str text, int64_t *ret_value)
-{
-    uint64_t value = 0;
-
-    if (text.len < 3 || text.len > 18 || !str_has_prefix(text, STR("c-")) || text.ptr[2] == '0')
-        return false;
-    for (size_t i = 2; i < text.len; i++) {
-        char c = text.ptr[i];
-        unsigned digit = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
-                         : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
-                                                : 16;
-        if (digit == 16)
-            return false;
-        value = value << 4 | digit;
-    }
-    if (value > INT64_MAX)
-        return false;
-    *ret_value = (int64_t)value;
-    return true;
-}
-
 /* ---- routing ---- */
 
 static void answer_methods(struct http_request *request, unsigned allowed, bool refused)

@@ -104,11 +104,6 @@ uint64_t api_elapsed_us(const struct api_call *call);
  */
 bool api_owns(struct api_call *call, int64_t owner_id) MUST_CHECK;
 
-/* Opaque cursors of lists: a positive int64. */
-enum { API_CURSOR_BYTES = 24 };
-struct str api_cursor(int64_t value, char out[API_CURSOR_BYTES]);
-bool api_cursor_parse(struct str text, int64_t *ret_value) MUST_CHECK;
-
 /* ---- between the parts of api ---- */
 
 struct api_match {

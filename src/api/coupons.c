@@ -208,15 +208,13 @@ void coupons_page(struct api_call *call, bool all)
 {
     const struct page_query *query = call->query;
     const struct catalog_list *list = catalog_list(call->loop->shop->shop->catalog);
-    size_t limit = query->limit_is == JSON_GIVEN ? (size_t)query->limit : 100;
+    size_t limit = (size_t)api_page_limit(query);
     struct coupon_list_answer answer = { .next_cursor_is = JSON_NULLED };
     char cursor[API_CURSOR_BYTES];
     int64_t after = INT64_MIN, now_ms = clock_wall_ms();
 
-    if (query->cursor_is == JSON_GIVEN && !api_cursor_parse(query->cursor, &after)) {
-        api_invalid(call, "cursor", "is not one that a list has given");
+    if (!api_page_after(call, query, &after))
         return;
-    }
     answer.coupons = api_alloc(call, limit * sizeof *answer.coupons);
     if (!answer.coupons)
         return;
@@ -280,7 +278,7 @@ static void answer_held(struct held_call *self)
 {
     struct api_call *call = self->call;
     const struct held_query *query = call->query;
-    size_t limit = query->limit_is == JSON_GIVEN ? (size_t)query->limit : 100;
+    size_t limit = (size_t)api_page_limit(&query->page);
     struct held_list_answer answer = { .user_id = call->ids[0], .next_cursor_is = JSON_NULLED };
     char cursor[API_CURSOR_BYTES];
     int64_t last_key = 0;
@@ -327,10 +325,8 @@ void coupons_of_user(struct api_call *call)
         return;
     self->call = call;
     self->before = INT64_MAX;
-    if (query->cursor_is == JSON_GIVEN && !api_cursor_parse(query->cursor, &self->before)) {
-        api_invalid(call, "cursor", "is not one that a list has given");
+    if (!api_page_after(call, &query->page, &self->before))
         return;
-    }
     self->list.done = held_done;
     self->list.arena = &call->http->arena;
     self->list.user_id = call->ids[0];

@@ -85,10 +85,7 @@ static const struct json_row coupon_list_answer_rows[] = {
 const JSON_ANSWER(coupon_list_answer, "CouponList", "A page of coupons.");
 
 static const struct json_row held_query_rows[] = {
-    JSON_INT64(held_query, limit, "limit", 1, 100, "Items on a page; default 100.", "20",
-               JSON_OPTIONAL(held_query, limit)),
-    JSON_STR(held_query, cursor, "cursor", 1, 100, "`nextCursor` of the page before.", "c-1",
-             JSON_OPTIONAL(held_query, cursor)),
+    PAGE_ROWS(held_query, page.limit, page.cursor, "c-1"),
     JSON_ENUM(held_query, status, "status", held_state_names, "Only those.", "AVAILABLE",
               JSON_OPTIONAL(held_query, status)),
 };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* JSON of /api/coupons and of a user's coupons. */
 #pragma once
+#include "api/api_page.h"
 #include "gate/gate.h"
-#include "json/json_bind.h"
 
 struct take_body {
     int64_t user_id;
@@ -33,10 +33,9 @@ struct coupon_list_answer {
     enum json_presence next_cursor_is;
 };
 struct held_query {
-    int64_t limit;
-    struct str cursor;
+    struct page_query page;
     int status; /* enum held_state */
-    enum json_presence limit_is, cursor_is, status_is;
+    enum json_presence status_is;
 };
 struct held_answer {
     int64_t user_coupon_id, coupon_id, discount_rate, issued_at_ms, used_at_ms, expires_at_ms;

@@ -305,14 +305,12 @@ void orders_list(struct api_call *call)
     self->list.done = list_done;
     self->list.arena = &call->http->arena;
     self->list.user_id = query->user_id;
-    self->list.limit = query->limit_is == JSON_GIVEN ? query->limit : 100;
+    self->list.limit = api_page_limit(&query->page);
     if (!status_of(query, &self->list.status)) {
         api_invalid(call, "status", "must be PENDING, COMPLETED or CANCELLED");
         return;
     }
-    if (query->cursor_is == JSON_GIVEN && !api_cursor_parse(query->cursor, &self->list.after)) {
-        api_invalid(call, "cursor", "is not one that a list has given");
+    if (!api_page_after(call, &query->page, &self->list.after))
         return;
-    }
     order_list(call->loop->shop, &self->list);
 }

@@ -53,10 +53,7 @@ static const struct json_row order_query_rows[] = {
     JSON_STR(order_query, status, "status", 0, 100,
              "Only those: PENDING, COMPLETED or CANCELLED, in any case.", "PENDING",
              JSON_OPTIONAL(order_query, status)),
-    JSON_INT64(order_query, limit, "limit", 1, 100, "Items on a page; default 100.", "20",
-               JSON_OPTIONAL(order_query, limit)),
-    JSON_STR(order_query, cursor, "cursor", 1, 100, "`nextCursor` of the page before.", "c-1",
-             JSON_OPTIONAL(order_query, cursor)),
+    PAGE_ROWS(order_query, page.limit, page.cursor, "c-1"),
 };
 const JSON_BODY(order_query, "OrderQuery", "Which of a user's orders.");
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* JSON of /api/orders. */
 #pragma once
+#include "api/api_page.h"
 #include "core/order.h"
-#include "json/json_bind.h"
 
 enum { ORDER_NUMBER_BYTES = 40 };
 
@@ -25,9 +25,10 @@ struct order_key_body {
 };
 
 struct order_query {
-    int64_t user_id, limit;
-    struct str status, cursor;
-    enum json_presence status_is, limit_is, cursor_is;
+    int64_t user_id;
+    struct str status;
+    enum json_presence status_is;
+    struct page_query page;
 };
 
 struct order_item_answer {

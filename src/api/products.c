@@ -169,9 +169,10 @@ static void list_sorted(struct api_call *call, enum ledger_product_sort sort)
     self->list.arena = &call->http->arena;
     self->list.category = query->category_is == JSON_GIVEN ? query->category : STR_NONE;
     self->list.sort = sort;
-    self->list.limit = query->limit_is == JSON_GIVEN ? query->limit : 100;
-    if (query->cursor_is == JSON_GIVEN && !cursor_parse(query->cursor, cursor_letters[sort],
-                                                        &self->list.after_key, &self->list.after)) {
+    self->list.limit = api_page_limit(&query->page);
+    if (query->page.cursor_is == JSON_GIVEN &&
+        !cursor_parse(query->page.cursor, cursor_letters[sort], &self->list.after_key,
+                      &self->list.after)) {
         refuse_cursor(call);
         return;
     }
@@ -233,9 +234,9 @@ static void list_popular(struct api_call *call)
     self->list.done = popular_done;
     self->list.arena = &call->http->arena;
     self->list.category = query->category_is == JSON_GIVEN ? query->category : STR_NONE;
-    self->list.limit = query->limit_is == JSON_GIVEN ? query->limit : 100;
-    if (query->cursor_is == JSON_GIVEN) {
-        struct str cursor = query->cursor;
+    self->list.limit = api_page_limit(&query->page);
+    if (query->page.cursor_is == JSON_GIVEN) {
+        struct str cursor = query->page.cursor;
         self->list.unsold = cursor_parse(cursor, letter_unsold, &key, &self->list.after);
         if (!self->list.unsold && !cursor_parse(cursor, letter_ranked, &key, &self->list.after)) {
             refuse_cursor(call);

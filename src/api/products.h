@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Handlers and JSON of /api/products and /api/admin/products. */
 #pragma once
-#include "api/api_route.h"
+#include "api/api_page.h"
 #include "ledger/ledger.h"
 
 void products_get(struct api_call *call);
@@ -28,10 +28,10 @@ struct product_list_answer {
     enum json_presence next_cursor_is;
 };
 struct product_query {
-    struct str category, cursor;
+    struct str category;
     int sort; /* enum ledger_product_sort, or PRODUCTS_BY_POPULARITY */
-    int64_t limit;
-    enum json_presence category_is, cursor_is, sort_is, limit_is;
+    enum json_presence category_is, sort_is;
+    struct page_query page;
 };
 struct product_create_body {
     int64_t product_id, price, stock;

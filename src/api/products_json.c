@@ -41,10 +41,7 @@ static const struct json_row product_query_rows[] = {
         product_query, sort, "sort", sort_names,
         "By id if missing; price is price_asc; popularity counts the units sold in seven days.",
         "price", JSON_OPTIONAL(product_query, sort)),
-    JSON_INT64(product_query, limit, "limit", 1, 100, "Products on a page; default 100.", "20",
-               JSON_OPTIONAL(product_query, limit)),
-    JSON_STR(product_query, cursor, "cursor", 1, 100, "`nextCursor` of the page before.", "i-0-14",
-             JSON_OPTIONAL(product_query, cursor)),
+    PAGE_ROWS(product_query, page.limit, page.cursor, "i-0-14"),
 };
 const JSON_BODY(product_query, "ProductQuery", "Which products.");
 
