@@ -11,14 +11,15 @@
 #include "shop/ranking_internal.h"
 #include "shop/shop_internal.h"
 
-/* Often enough that one lost beat does not lose the lease; oftener while a gate is being closed. */
+/* Between a beat's end and the next: often enough that one lost beat does not lose the lease. */
 enum {
     EVERY_MS = 250,
-    CLOSING_EVERY_MS = 30,
-    AGAIN_MS = 50,
-    DRAINING_EVERY_MS = 10,
-    ASKED_EVERY_MS = 5
+    AGAIN_MS = 50,         /* it failed */
+    CLOSING_EVERY_MS = 30, /* a gate is being closed */
+    SOON_MS = 10           /* this server leaves, or somebody asked meanwhile */
 };
+/* Who asks while none is under way gets one at once, but no more than so many. */
+enum { ASKED_EVERY_MS = 5 };
 enum { DEADLINE_MS = 800, ENTER_DEADLINE_MS = 5000, LEAVE_DEADLINE_MS = 200 };
 enum { MARGIN_MS = 50, LEAVE_TRIES_MAX = 2 };
 
@@ -234,14 +235,23 @@ static bool is_asked(struct servers *servers)
     return asked;
 }
 
-static void beat_later(struct servers *servers, uint64_t after_ms)
+static void beat_in(struct servers *servers, uint64_t after_ms)
+{
+    err_ignore(loop_timer_start(servers->loop->loop, &servers->timer, after_ms),
+               "its slot is there");
+}
+
+/* One has ended with `e`. */
+static void beat_next(struct servers *servers, enum err e)
 {
     if (servers->left)
         return;
     if (servers->loop->draining || is_asked(servers))
-        after_ms = DRAINING_EVERY_MS;
-    err_ignore(loop_timer_start(servers->loop->loop, &servers->timer, after_ms),
-               "its slot is there");
+        beat_in(servers, SOON_MS);
+    else if (e != ERR_OK)
+        beat_in(servers, AGAIN_MS);
+    else
+        beat_in(servers, servers->beat.closing_count > 0 ? CLOSING_EVERY_MS : EVERY_MS);
 }
 
 static void gates_read(struct gate_refresh *refresh)
@@ -293,9 +303,7 @@ static void beaten(struct ledger_beat *beat)
         beat_send(servers); /* who asked meanwhile hears that there will be no more */
     else
         gates_refresh(servers);
-    beat_later(servers, e != ERR_OK               ? AGAIN_MS
-                        : beat->closing_count > 0 ? CLOSING_EVERY_MS
-                                                  : EVERY_MS);
+    beat_next(servers, e);
 }
 
 /* Who leaves holds nothing, and tells nothing from here on: nobody will wait for it. If something
@@ -322,7 +330,7 @@ static void beat_send(struct servers *servers)
     servers->leaving = servers->loop->draining && leave_begin(servers);
     if (!beat_fill(servers)) {
         served_end(servers, ERR_NOMEM);
-        beat_later(servers, AGAIN_MS);
+        beat_next(servers, ERR_NOMEM);
         return;
     }
     servers->beating = true;
@@ -345,15 +353,13 @@ static void beat_wanted(struct loop_task *task)
     pthread_mutex_lock(&servers->lock);
     servers->woken = false;
     pthread_mutex_unlock(&servers->lock);
-    /* Whoever asks for what does not exist makes no more than so many. */
     uint64_t age_ms = clock_boot_ms() - servers->sent_boot_ms;
     if (servers->beating)
         return; /* it looks again when it is back */
     if (age_ms >= ASKED_EVERY_MS)
         beat_send(servers);
     else
-        err_ignore(loop_timer_start(servers->loop->loop, &servers->timer, ASKED_EVERY_MS - age_ms),
-                   "its slot is there");
+        beat_in(servers, ASKED_EVERY_MS - age_ms);
 }
 
 void servers_refresh(struct shop_loop *loop, struct servers_refresh *refresh)
