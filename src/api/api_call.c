@@ -42,10 +42,19 @@ void api_keep(struct api_call *call, const _Atomic uint64_t *counter)
     answer_stamp_add(&call->stamp, counter);
 }
 
-void api_keep_between(struct api_call *call, int64_t from_ms, int64_t until_ms)
+enum { MOMENT_MS = 50 };
+
+void api_keep_for_a_moment(struct api_call *call, const _Atomic uint64_t *one,
+                           const _Atomic uint64_t *two)
 {
-    call->stamp.from_ms = from_ms;
-    call->stamp.until_ms = until_ms;
+    int64_t now_ms = clock_wall_ms();
+
+    if (clock_day(now_ms) != clock_day(now_ms + MOMENT_MS))
+        return;
+    api_keep(call, one);
+    api_keep(call, two);
+    call->stamp.from_ms = now_ms;
+    call->stamp.until_ms = now_ms + MOMENT_MS;
 }
 
 void api_problem(struct api_call *call, enum problem problem, const char *why)
@@ -91,18 +100,26 @@ uint64_t api_elapsed_us(const struct api_call *call)
 
 /* ---- routing ---- */
 
-static void answer_methods(struct http_request *request, unsigned allowed, bool refused)
+struct str api_method_names(unsigned allowed, char out[API_METHODS_BYTES])
 {
     static const char *const names[] = { "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE" };
-    char text[64];
     size_t n = 0;
 
     allowed |= allowed & 1u << HTTP_GET ? 1u << HTTP_HEAD : 0;
     for (size_t i = 0; i < ARRAY_COUNT(names); i++)
         if (allowed >> i & 1)
-            n += (size_t)snprintf(text + n, sizeof text - n, "%s, ", names[i]);
-    n += (size_t)snprintf(text + n, sizeof text - n, "OPTIONS");
-    http_response_header(request, STR("Allow"), (struct str){ text, n });
+            n += (size_t)snprintf(out + n, API_METHODS_BYTES - n, "%s%s", n ? ", " : "", names[i]);
+    return (struct str){ out, n };
+}
+
+static void answer_methods(struct http_request *request, unsigned allowed, bool refused)
+{
+    char names[API_METHODS_BYTES], text[API_METHODS_BYTES + 16];
+    struct str methods = api_method_names(allowed, names);
+    int n = snprintf(text, sizeof text, "%.*s%sOPTIONS", (int)methods.len, names,
+                     methods.len ? ", " : "");
+
+    http_response_header(request, STR("Allow"), (struct str){ text, (size_t)n });
     if (refused)
         problem_respond(request, PROBLEM_METHOD_NOT_ALLOWED, "this path does not have that method",
                         NULL);

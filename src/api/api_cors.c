@@ -82,15 +82,10 @@ static bool is_listed(const struct api_cors *cors, struct str origin)
 
 static void allow_methods(struct http_request *request, unsigned allowed)
 {
-    static const char *const names[] = { "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE" };
-    char text[64];
-    size_t n = 0;
+    char text[API_METHODS_BYTES];
 
-    allowed |= allowed & 1u << HTTP_GET ? 1u << HTTP_HEAD : 0;
-    for (size_t i = 0; i < ARRAY_COUNT(names); i++)
-        if (allowed >> i & 1)
-            n += (size_t)snprintf(text + n, sizeof text - n, "%s%s", n ? ", " : "", names[i]);
-    http_response_header(request, STR("Access-Control-Allow-Methods"), (struct str){ text, n });
+    http_response_header(request, STR("Access-Control-Allow-Methods"),
+                         api_method_names(allowed, text));
     http_response_header(request, STR("Access-Control-Allow-Headers"), STR(ALLOWED_FIELDS));
     http_response_header(request, STR("Access-Control-Max-Age"), STR(MAX_AGE_S));
 }

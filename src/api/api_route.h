@@ -88,10 +88,13 @@ void api_invalid(struct api_call *call, const char *member, const char *why);
 /*
  * Routes with API_CACHED: the answer (200, by api_answer()) may be kept while `counter` says what
  * it says now. To be called before anything that it counts is read; once for each counter, of which
- * there may be ANSWER_COUNTERS_MAX. An answer that depends on the day is kept between two times.
+ * there may be ANSWER_COUNTERS_MAX.
  */
 void api_keep(struct api_call *call, const _Atomic uint64_t *counter);
-void api_keep_between(struct api_call *call, int64_t from_ms, int64_t until_ms);
+/* An answer that depends on the clock, too, or on whether stores are away: for a moment only, and
+ * never across midnight. */
+void api_keep_for_a_moment(struct api_call *call, const _Atomic uint64_t *one,
+                           const _Atomic uint64_t *two);
 /* The problem of a failed store. */
 void api_store_problem(struct api_call *call, enum err e);
 /* From the request's arena, zeroed; NULL: answered 503 already. */
@@ -116,6 +119,9 @@ struct api_match {
     int64_t ids[API_PATH_IDS_MAX];
     unsigned allowed; /* bits of enum http_method */
 };
+/* "GET, HEAD" */
+enum { API_METHODS_BYTES = 64 };
+struct str api_method_names(unsigned allowed, char out[API_METHODS_BYTES]);
 struct api_router *api_router_new(const struct api_route *const *tables) MUST_CHECK;
 struct api_router *api_router_free(struct api_router *router);
 void api_router_match(const struct api_router *router, enum http_method method, struct str path,

@@ -207,24 +207,10 @@ static void popular_done(struct product_popular *list)
     answer_page(call, list->products, list->count, list->total_count, cursor);
 }
 
-enum { KEPT_MS = 50 };
-
-/* As the rankings: who is popular changes with the day, too, and with what can be read. */
-static void keep_for_a_moment(struct api_call *call)
-{
-    const struct changes *changes = call->loop->shop->shop->changes;
-    int64_t now_ms = clock_wall_ms();
-
-    if (clock_day(now_ms) != clock_day(now_ms + KEPT_MS))
-        return;
-    api_keep(call, &changes->products);
-    api_keep(call, &changes->sales);
-    api_keep_between(call, now_ms, now_ms + KEPT_MS);
-}
-
 static void list_popular(struct api_call *call)
 {
     const struct product_query *query = call->query;
+    const struct changes *changes = call->loop->shop->shop->changes;
     struct popular_call *self = api_alloc(call, sizeof *self);
     int64_t key;
 
@@ -243,7 +229,8 @@ static void list_popular(struct api_call *call)
             return;
         }
     }
-    keep_for_a_moment(call);
+    /* As the rankings: who is popular changes with the day, too, and with what can be read. */
+    api_keep_for_a_moment(call, &changes->products, &changes->sales);
     product_popular(call->loop->shop, &self->list);
 }
 

@@ -69,20 +69,12 @@ static int64_t today(void)
     return clock_day(clock_wall_ms());
 }
 
-enum { KEPT_MS = 50 };
-
-/* What depends on the clock, or on whether stores are away, is kept for a moment only; what was
- * sold since is seen at once. Nothing is kept across midnight. */
+/* What was sold since is seen at once. */
 static void keep_for_a_moment(struct api_call *call)
 {
     const struct changes *changes = call->loop->shop->shop->changes;
-    int64_t now_ms = clock_wall_ms();
 
-    if (clock_day(now_ms) != clock_day(now_ms + KEPT_MS))
-        return;
-    api_keep(call, &changes->sales);
-    api_keep(call, &changes->listed);
-    api_keep_between(call, now_ms, now_ms + KEPT_MS);
+    api_keep_for_a_moment(call, &changes->sales, &changes->listed);
 }
 
 /* ---- top ---- */
