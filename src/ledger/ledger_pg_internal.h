@@ -90,10 +90,6 @@ enum err ledger_pg_load_add(struct pg_writer *writer) MUST_CHECK;
 enum err ledger_pg_load_take(struct pg_writer *writer, bool *ret_more) MUST_CHECK;
 
 /* ledger_pg_load_orders.c */
-void ledger_pg_load_orders_add(struct pg_writer *writer);
-enum err ledger_pg_load_orders_take(struct ledger_rows *rows, int tag,
-                                    const PGresult *result) MUST_CHECK;
-void ledger_pg_load_attempts_put(struct pg_trip *trip, const struct ledger_table *attempts);
 enum err ledger_pg_order(struct arena *arena, const PGresult *result, int row, int column,
                          struct ledger_order *ret_order) MUST_CHECK;
 /* From `column` on: product_id, quantity, unit_price, name. */

@@ -11,14 +11,7 @@
  */
 #include "ledger/ledger_pg_load.h"
 
-#include "ledger/ledger_pg_internal.h"
-
 /* ---- asking ---- */
-
-static bool is_unlooked(const struct ledger_table *table)
-{
-    return table->loaded < table->count;
-}
 
 static struct ledger_row *row_at(const struct ledger_table *table, size_t i)
 {
@@ -50,13 +43,54 @@ static void add_ids(struct pg_trip *trip, const struct ledger_table *table, enum
             trip_put(trip, at, row_at(table, i)->key.a);
 }
 
-static void add_pairs(struct pg_trip *trip, const struct ledger_table *table)
+static void put_part(struct pg_trip *trip, unsigned at, const struct ledger_row_key *key, char part)
 {
-    unsigned at = trip_arrays(trip, "ii");
+    switch (part) {
+    case 'a':
+        trip_put(trip, at, key->a);
+        return;
+    case 'b':
+        trip_put(trip, at, key->b);
+        return;
+    case 'k':
+        trip_put(trip, at, key->b & 3);
+        return;
+    case 'n':
+        trip_put(trip, at, key->b >> 2);
+        return;
+    default:
+        trip_put_text(trip, at, key->text);
+    }
+}
 
-    for (size_t i = table->loaded; i < table->count; i++) {
-        trip_put(trip, at, row_at(table, i)->key.a);
-        trip_put(trip, at + 1, row_at(table, i)->key.b);
+void ledger_pg_load_keys(struct pg_trip *trip, const struct ledger_table *table, const char *parts)
+{
+    for (const char *part = parts; *part; part++) {
+        unsigned at = trip_arrays(trip, *part == 't' ? "t" : "i");
+        for (size_t i = table->loaded; i < table->count; i++)
+            put_part(trip, at, &row_at(table, i)->key, *part);
+    }
+}
+
+static const struct ledger_table *table_of(const struct pg_writer *writer, size_t offset)
+{
+    return (const struct ledger_table *)(const void *)((const char *)&writer->rows + offset);
+}
+
+void ledger_pg_load_ask(struct pg_writer *writer, const struct pg_load_statement *statements,
+                        size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct pg_load_statement *statement = &statements[i];
+        const struct ledger_table *table = table_of(writer, statement->table);
+        const struct ledger_table *followed =
+            statement->followed_parts ? table_of(writer, statement->followed) : NULL;
+        if (!ledger_table_is_unlooked(table) && !(followed && ledger_table_is_unlooked(followed)))
+            continue;
+        trip_add(&writer->trip, statement->tag, statement->sql);
+        ledger_pg_load_keys(&writer->trip, table, statement->parts);
+        if (followed)
+            ledger_pg_load_keys(&writer->trip, followed, statement->followed_parts);
     }
 }
 
@@ -69,14 +103,14 @@ static void add_users(struct pg_writer *writer, bool lock)
     struct ledger_rows *rows = &writer->rows;
     struct pg_trip *trip = &writer->trip;
 
-    if (!is_unlooked(&rows->orders) && !is_unlooked(&rows->attempts)) {
-        if (!is_unlooked(&rows->users))
+    if (!ledger_table_is_unlooked(&rows->orders) && !ledger_table_is_unlooked(&rows->attempts)) {
+        if (!ledger_table_is_unlooked(&rows->users))
             return;
         trip_add(trip, PG_LOAD_USERS,
                  lock ? "SELECT " USER_COLUMNS " FROM users WHERE user_id = ANY($1)"
                         " ORDER BY user_id FOR UPDATE"
                       : "SELECT " USER_COLUMNS " FROM users WHERE user_id = ANY($1)");
-        add_ids(trip, &rows->users, ALL);
+        ledger_pg_load_keys(trip, &rows->users, "a");
         return;
     }
 #define USERS_FOLLOWED                                                                         \
@@ -86,9 +120,9 @@ static void add_users(struct pg_writer *writer, bool lock)
     " (SELECT * FROM unnest($3::bigint[], $4::bigint[], $5::bigint[]))))"
     trip_add(trip, PG_LOAD_USERS,
              lock ? USERS_FOLLOWED " ORDER BY user_id FOR UPDATE" : USERS_FOLLOWED);
-    add_ids(trip, &rows->users, ALL);
-    add_ids(trip, &rows->orders, ALL);
-    ledger_pg_load_attempts_put(trip, &rows->attempts);
+    ledger_pg_load_keys(trip, &rows->users, "a");
+    ledger_pg_load_keys(trip, &rows->orders, "a");
+    ledger_pg_load_keys(trip, &rows->attempts, "kan");
 }
 
 static void add_coupons(struct pg_writer *writer, bool lock)
@@ -111,35 +145,25 @@ static void add_coupons_seen(struct pg_writer *writer, bool lock)
     struct pg_trip *trip = &writer->trip;
     enum which which = lock ? UNLOCKED : ALL;
 
-    if (!has_any(&rows->coupons, which) && !is_unlooked(&rows->orders))
+    if (!has_any(&rows->coupons, which) && !ledger_table_is_unlooked(&rows->orders))
         return;
     trip_add(trip, PG_LOAD_COUPONS,
              "SELECT " PG_COUPON_COLUMNS " FROM coupons WHERE coupon_id = ANY(ARRAY("
              "SELECT unnest($1::bigint[]) UNION SELECT coupon_id FROM orders"
              " WHERE order_id = ANY($2) AND coupon_id IS NOT NULL))");
     add_ids(trip, &rows->coupons, which);
-    add_ids(trip, &rows->orders, ALL);
+    ledger_pg_load_keys(trip, &rows->orders, "a");
 }
 
-static void add_carts(struct pg_writer *writer)
-{
-    struct ledger_rows *rows = &writer->rows;
-    struct pg_trip *trip = &writer->trip;
-
-    if (is_unlooked(&rows->carts)) {
-        trip_add(trip, PG_LOAD_CARTS,
-                 "SELECT user_id, count(*), coalesce(max(line), 0) FROM cart_lines"
-                 " WHERE user_id = ANY($1) GROUP BY user_id");
-        add_ids(trip, &rows->carts, ALL);
-    }
-    if (is_unlooked(&rows->cart_lines)) {
-        trip_add(trip, PG_LOAD_CART_LINES,
-                 "SELECT user_id, product_id, quantity, line FROM cart_lines"
-                 " JOIN unnest($1::bigint[], $2::bigint[]) AS k(user_id, product_id)"
-                 " USING (user_id, product_id)");
-        add_pairs(trip, &rows->cart_lines);
-    }
-}
+static const struct pg_load_statement carts[] = {
+    { PG_LOAD_CARTS, PG_TABLE(carts), "a", 0, NULL,
+      "SELECT user_id, count(*), coalesce(max(line), 0) FROM cart_lines"
+      " WHERE user_id = ANY($1) GROUP BY user_id" },
+    { PG_LOAD_CART_LINES, PG_TABLE(cart_lines), "ab", 0, NULL,
+      "SELECT user_id, product_id, quantity, line FROM cart_lines"
+      " JOIN unnest($1::bigint[], $2::bigint[]) AS k(user_id, product_id)"
+      " USING (user_id, product_id)" },
+};
 
 /* Whose stock moves is locked; who is only looked at is not waited for. */
 static void add_products(struct pg_writer *writer, bool lock)
@@ -157,11 +181,11 @@ static void add_products(struct pg_writer *writer, bool lock)
                  "SELECT " PG_PRODUCT_COLUMNS " FROM products WHERE product_id = ANY($1)");
         add_ids(trip, &rows->products, seen);
     }
-    if (is_unlooked(&rows->orders)) {
+    if (ledger_table_is_unlooked(&rows->orders)) {
         trip_add(trip, PG_LOAD_PRODUCTS,
                  lock ? PRODUCTS_OF_ORDERS " ORDER BY product_id FOR UPDATE" : PRODUCTS_OF_ORDERS);
         add_ids(trip, &rows->products, LOCKED);
-        add_ids(trip, &rows->orders, ALL);
+        ledger_pg_load_keys(trip, &rows->orders, "a");
     } else if (lock && has_any(&rows->products, LOCKED)) {
         trip_add(trip, PG_LOAD_PRODUCTS,
                  "SELECT " PG_PRODUCT_COLUMNS " FROM products WHERE product_id = ANY($1)"
@@ -175,7 +199,7 @@ static void add_sales(struct pg_writer *writer)
     struct ledger_rows *rows = &writer->rows;
     struct pg_trip *trip = &writer->trip;
 
-    if (!is_unlooked(&rows->sales) && !is_unlooked(&rows->orders))
+    if (!ledger_table_is_unlooked(&rows->sales) && !ledger_table_is_unlooked(&rows->orders))
         return;
     trip_add(trip, PG_LOAD_SALES,
              "SELECT day, product_id, units, revenue, reached_at, version FROM sales"
@@ -183,9 +207,9 @@ static void add_sales(struct pg_writer *writer)
              " UNION SELECT CASE WHEN status = 0 THEN $3 ELSE coalesce(sold_day, 0) END,"
              " product_id FROM orders JOIN order_lines USING (order_id)"
              " WHERE order_id = ANY($4))");
-    add_pairs(trip, &rows->sales);
+    ledger_pg_load_keys(trip, &rows->sales, "ab");
     trip_int(trip, rows->today);
-    add_ids(trip, &rows->orders, ALL);
+    ledger_pg_load_keys(trip, &rows->orders, "a");
 }
 
 #define STORE_COLUMNS                                                                \
@@ -236,7 +260,7 @@ enum err ledger_pg_load_add(struct pg_writer *writer)
     add_coupons(writer, first);
     ledger_pg_load_orders_add(writer);
     add_coupons_seen(writer, first);
-    add_carts(writer);
+    ledger_pg_load_ask(writer, carts, ARRAY_COUNT(carts));
     add_products(writer, first);
     add_sales(writer);
     if (first)

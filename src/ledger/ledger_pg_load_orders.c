@@ -1,155 +1,59 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Orders with their lines and keys, charges, attempts, coupons in use: out of the database. */
-#include "ledger/ledger_pg_internal.h"
 #include "ledger/ledger_pg_load.h"
 
 /* ---- asking ---- */
 
-static bool is_unlooked(const struct ledger_table *table)
-{
-    return table->loaded < table->count;
-}
-
-void ledger_pg_load_attempts_put(struct pg_trip *trip, const struct ledger_table *attempts)
-{
-    unsigned at = trip_arrays(trip, "iii");
-
-    for (size_t i = attempts->loaded; i < attempts->count; i++) {
-        const struct ledger_row *row = attempts->rows[i];
-        trip_put(trip, at, row->key.b & 3);
-        trip_put(trip, at + 1, row->key.a);
-        trip_put(trip, at + 2, row->key.b >> 2);
-    }
-}
-
-static void put_orders(struct pg_trip *trip, const struct ledger_table *orders)
-{
-    unsigned at = trip_arrays(trip, "i");
-
-    for (size_t i = orders->loaded; i < orders->count; i++)
-        trip_put(trip, at, ((const struct ledger_row *)orders->rows[i])->key.a);
-}
-
 static void add_orders(struct pg_trip *trip, const struct ledger_table *orders, bool lock)
 {
 #define ORDERS_BY_ID "SELECT " PG_ORDER_COLUMNS " FROM orders WHERE order_id = ANY($1)"
-    if (!is_unlooked(orders))
+    if (!ledger_table_is_unlooked(orders))
         return;
     trip_add(trip, PG_LOAD_ORDERS,
              lock ? ORDERS_BY_ID " ORDER BY order_id FOR UPDATE" : ORDERS_BY_ID);
-    put_orders(trip, orders);
-    trip_add(trip, PG_LOAD_LINES,
-             "SELECT order_id, product_id, quantity, unit_price, name FROM order_lines"
-             " WHERE order_id = ANY($1) ORDER BY order_id, product_id");
-    put_orders(trip, orders);
+    ledger_pg_load_keys(trip, orders, "a");
 }
 
-static void add_attempts(struct pg_trip *trip, const struct ledger_table *attempts)
-{
-    if (!is_unlooked(attempts))
-        return;
-    trip_add(trip, PG_LOAD_ATTEMPTS,
-             "SELECT kind, subject_id, number, claim, user_id, amount, operation, idempotency_key,"
-             " started_at, state, settled_at, transaction_id FROM attempts"
-             " JOIN unnest($1::bigint[], $2::bigint[], $3::bigint[])"
-             " AS k(kind, subject_id, number) USING (kind, subject_id, number)");
-    ledger_pg_load_attempts_put(trip, attempts);
-}
-
-static void add_charges(struct pg_trip *trip, const struct ledger_table *charges,
-                        const struct ledger_table *attempts)
-{
-    if (!is_unlooked(charges) && !is_unlooked(attempts))
-        return;
-    trip_add(trip, PG_LOAD_CHARGES,
-             "SELECT user_id, idempotency_key, fingerprint, amount, balance_after, charged_at,"
-             " status, charge_id, answer FROM charges WHERE (user_id, idempotency_key) IN"
-             " (SELECT * FROM unnest($1::bigint[], $2::text[]) UNION"
-             " SELECT user_id, idempotency_key FROM attempts WHERE kind = 2"
-             " AND (kind, subject_id, number) IN"
-             " (SELECT * FROM unnest($3::bigint[], $4::bigint[], $5::bigint[])))");
-    unsigned at = trip_arrays(trip, "it");
-    for (size_t i = charges->loaded; i < charges->count; i++) {
-        const struct ledger_row *row = charges->rows[i];
-        trip_put(trip, at, row->key.a);
-        trip_put_text(trip, at + 1, row->key.text);
-    }
-    ledger_pg_load_attempts_put(trip, attempts);
-}
-
-static void add_keys(struct pg_trip *trip, const struct ledger_table *keys,
-                     const struct ledger_table *attempts)
-{
-    if (!is_unlooked(keys) && !is_unlooked(attempts))
-        return;
-    trip_add(trip, PG_LOAD_KEYS,
-             "SELECT user_id, operation, idempotency_key, fingerprint, order_id, status,"
-             " balance_after, answered_at, answer FROM order_keys"
-             " WHERE (user_id, operation, idempotency_key) IN"
-             " (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[]) UNION"
-             " SELECT user_id, operation, idempotency_key FROM attempts"
-             " WHERE (kind, subject_id, number) IN"
-             " (SELECT * FROM unnest($4::bigint[], $5::bigint[], $6::bigint[])))");
-    unsigned at = trip_arrays(trip, "iit");
-    for (size_t i = keys->loaded; i < keys->count; i++) {
-        const struct ledger_row *row = keys->rows[i];
-        trip_put(trip, at, row->key.a);
-        trip_put(trip, at + 1, row->key.b);
-        trip_put_text(trip, at + 2, row->key.text);
-    }
-    ledger_pg_load_attempts_put(trip, attempts);
-}
-
-static void add_held(struct pg_trip *trip, const struct ledger_table *held,
-                     const struct ledger_table *orders)
-{
-    if (!is_unlooked(held) && !is_unlooked(orders))
-        return;
+static const struct pg_load_statement statements[] = {
+    { PG_LOAD_LINES, PG_TABLE(orders), "a", 0, NULL,
+      "SELECT order_id, product_id, quantity, unit_price, name FROM order_lines"
+      " WHERE order_id = ANY($1) ORDER BY order_id, product_id" },
+    { PG_LOAD_ATTEMPTS, PG_TABLE(attempts), "kan", 0, NULL,
+      "SELECT kind, subject_id, number, claim, user_id, amount, operation, idempotency_key,"
+      " started_at, state, settled_at, transaction_id FROM attempts"
+      " JOIN unnest($1::bigint[], $2::bigint[], $3::bigint[])"
+      " AS k(kind, subject_id, number) USING (kind, subject_id, number)" },
+    { PG_LOAD_CHARGES, PG_TABLE(charges), "at", PG_TABLE(attempts), "kan",
+      "SELECT user_id, idempotency_key, fingerprint, amount, balance_after, charged_at,"
+      " status, charge_id, answer FROM charges WHERE (user_id, idempotency_key) IN"
+      " (SELECT * FROM unnest($1::bigint[], $2::text[]) UNION"
+      " SELECT user_id, idempotency_key FROM attempts WHERE kind = 2"
+      " AND (kind, subject_id, number) IN"
+      " (SELECT * FROM unnest($3::bigint[], $4::bigint[], $5::bigint[])))" },
+    { PG_LOAD_KEYS, PG_TABLE(order_keys), "abt", PG_TABLE(attempts), "kan",
+      "SELECT user_id, operation, idempotency_key, fingerprint, order_id, status,"
+      " balance_after, answered_at, answer FROM order_keys"
+      " WHERE (user_id, operation, idempotency_key) IN"
+      " (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[]) UNION"
+      " SELECT user_id, operation, idempotency_key FROM attempts"
+      " WHERE (kind, subject_id, number) IN"
+      " (SELECT * FROM unnest($4::bigint[], $5::bigint[], $6::bigint[])))" },
     /* By the user: the other index would read all rows of the coupon. */
-    trip_add(trip, PG_LOAD_HELD,
-             "SELECT user_id, coupon_id, uses, used_at, expires_at FROM user_coupons"
-             " WHERE (user_id, coupon_id + 0) IN"
-             " (SELECT * FROM unnest($1::bigint[], $2::bigint[])"
-             " UNION SELECT user_id, coupon_id FROM orders"
-             " WHERE order_id = ANY($3) AND coupon_id IS NOT NULL)");
-    unsigned at = trip_arrays(trip, "ii");
-    for (size_t i = held->loaded; i < held->count; i++) {
-        const struct ledger_row *row = held->rows[i];
-        trip_put(trip, at, row->key.a);
-        trip_put(trip, at + 1, row->key.b);
-    }
-    put_orders(trip, orders);
-}
+    { PG_LOAD_HELD, PG_TABLE(held), "ab", PG_TABLE(orders), "a",
+      "SELECT user_id, coupon_id, uses, used_at, expires_at FROM user_coupons"
+      " WHERE (user_id, coupon_id + 0) IN"
+      " (SELECT * FROM unnest($1::bigint[], $2::bigint[])"
+      " UNION SELECT user_id, coupon_id FROM orders"
+      " WHERE order_id = ANY($3) AND coupon_id IS NOT NULL)" },
+};
 
 void ledger_pg_load_orders_add(struct pg_writer *writer)
 {
-    struct ledger_rows *rows = &writer->rows;
-    struct pg_trip *trip = &writer->trip;
-
-    add_orders(trip, &rows->orders, writer->passes == 0);
-    add_attempts(trip, &rows->attempts);
-    add_charges(trip, &rows->charges, &rows->attempts);
-    add_keys(trip, &rows->order_keys, &rows->attempts);
-    add_held(trip, &rows->held, &rows->orders);
+    add_orders(&writer->trip, &writer->rows.orders, writer->passes == 0);
+    ledger_pg_load_ask(writer, statements, ARRAY_COUNT(statements));
 }
 
 /* ---- taking ---- */
-
-/* `text` is borrowed: a new row gets a copy. */
-static void *row_of(struct ledger_rows *rows, struct ledger_table *table, int64_t a, int64_t b,
-                    struct str text)
-{
-    struct ledger_row_key key = { .a = a, .b = b, .text = text };
-    struct ledger_row *row = ledger_table_find(table, &key);
-
-    if (!row) {
-        key.text = text.ptr ? arena_copy(&rows->arena, text) : STR_NONE;
-        row = text.ptr && !key.text.ptr ? NULL : ledger_table_need(table, &rows->arena, &key);
-    }
-    if (row)
-        row->found = true;
-    return row;
-}
 
 enum err ledger_pg_order(struct arena *arena, const PGresult *result, int row, int column,
                          struct ledger_order *ret_order)
@@ -173,7 +77,8 @@ enum err ledger_pg_order(struct arena *arena, const PGresult *result, int row, i
 
 static enum err take_order(struct ledger_rows *rows, const PGresult *result, int i)
 {
-    struct ledger_order_row *row = row_of(rows, &rows->orders, trip_get(result, i, 0), 0, STR_NONE);
+    struct ledger_order_row *row =
+        ledger_pg_load_row(rows, &rows->orders, trip_get(result, i, 0), 0, STR_NONE);
 
     return row ? ledger_pg_order(&rows->arena, result, i, 0, &row->order) : ERR_NOMEM;
 }
@@ -220,7 +125,7 @@ static enum err take_attempt(struct ledger_rows *rows, const PGresult *result, i
     int64_t kind = trip_get(result, i, 0), subject_id = trip_get(result, i, 1),
             number = trip_get(result, i, 2);
     struct ledger_attempt_row *row =
-        row_of(rows, &rows->attempts, subject_id, number * 4 + kind, STR_NONE);
+        ledger_pg_load_row(rows, &rows->attempts, subject_id, number * 4 + kind, STR_NONE);
 
     if (!row)
         return ERR_NOMEM;
@@ -245,8 +150,8 @@ static enum err take_fingerprint(const PGresult *result, int row, int column, ui
 
 static enum err take_charge(struct ledger_rows *rows, const PGresult *result, int i)
 {
-    struct ledger_charge_row *row =
-        row_of(rows, &rows->charges, trip_get(result, i, 0), 0, trip_get_text(result, i, 1));
+    struct ledger_charge_row *row = ledger_pg_load_row(rows, &rows->charges, trip_get(result, i, 0),
+                                                       0, trip_get_text(result, i, 1));
 
     if (!row)
         return ERR_NOMEM;
@@ -261,8 +166,9 @@ static enum err take_charge(struct ledger_rows *rows, const PGresult *result, in
 
 static enum err take_key(struct ledger_rows *rows, const PGresult *result, int i)
 {
-    struct ledger_order_key_row *row = row_of(rows, &rows->order_keys, trip_get(result, i, 0),
-                                              trip_get(result, i, 1), trip_get_text(result, i, 2));
+    struct ledger_order_key_row *row =
+        ledger_pg_load_row(rows, &rows->order_keys, trip_get(result, i, 0), trip_get(result, i, 1),
+                           trip_get_text(result, i, 2));
 
     if (!row)
         return ERR_NOMEM;
@@ -276,8 +182,8 @@ static enum err take_key(struct ledger_rows *rows, const PGresult *result, int i
 
 static enum err take_held(struct ledger_rows *rows, const PGresult *result, int i)
 {
-    struct ledger_held_row *row =
-        row_of(rows, &rows->held, trip_get(result, i, 0), trip_get(result, i, 1), STR_NONE);
+    struct ledger_held_row *row = ledger_pg_load_row(rows, &rows->held, trip_get(result, i, 0),
+                                                     trip_get(result, i, 1), STR_NONE);
 
     if (!row)
         return ERR_NOMEM;
@@ -287,7 +193,8 @@ static enum err take_held(struct ledger_rows *rows, const PGresult *result, int 
     return ERR_OK;
 }
 
-enum err ledger_pg_load_orders_take(struct ledger_rows *rows, int tag, const PGresult *result)
+enum err ledger_pg_load_orders_take(struct ledger_rows *rows, enum pg_load tag,
+                                    const PGresult *result)
 {
     static enum err (*const takers[])(struct ledger_rows * rows, const PGresult *result, int i) = {
         [PG_LOAD_ORDERS] = take_order,     [PG_LOAD_LINES] = take_line,

@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What came of a load's statements: into the rows of the batch. */
 #include "base/clock.h"
-#include "ledger/ledger_pg_internal.h"
 #include "ledger/ledger_pg_load.h"
 
-static bool is_unlooked(const struct ledger_table *table)
+void *ledger_pg_load_row(struct ledger_rows *rows, struct ledger_table *table, int64_t a, int64_t b,
+                         struct str text)
 {
-    return table->loaded < table->count;
-}
+    struct ledger_row_key key = { .a = a, .b = b, .text = text };
+    struct ledger_row *row = ledger_table_find(table, &key);
 
-static void *row_of(struct ledger_rows *rows, struct ledger_table *table, int64_t a, int64_t b)
-{
-    struct ledger_row_key key = { .a = a, .b = b };
-    struct ledger_row *row = ledger_table_need(table, &rows->arena, &key);
-
+    if (!row) {
+        key.text = text.ptr ? arena_copy(&rows->arena, text) : STR_NONE;
+        row = text.ptr && !key.text.ptr ? NULL : ledger_table_need(table, &rows->arena, &key);
+    }
     if (row)
         row->found = true;
     return row;
@@ -21,7 +20,8 @@ static void *row_of(struct ledger_rows *rows, struct ledger_table *table, int64_
 
 static enum err take_user(struct ledger_rows *rows, const PGresult *result, int i)
 {
-    struct ledger_user_row *row = row_of(rows, &rows->users, trip_get(result, i, 0), 0);
+    struct ledger_user_row *row =
+        ledger_pg_load_row(rows, &rows->users, trip_get(result, i, 0), 0, STR_NONE);
 
     if (!row)
         return ERR_NOMEM;
@@ -60,7 +60,8 @@ void ledger_pg_coupon(const PGresult *result, int row, struct coupon *ret_coupon
 
 static enum err take_coupon(struct ledger_rows *rows, const PGresult *result, int i)
 {
-    struct ledger_coupon_row *row = row_of(rows, &rows->coupons, trip_get(result, i, 0), 0);
+    struct ledger_coupon_row *row =
+        ledger_pg_load_row(rows, &rows->coupons, trip_get(result, i, 0), 0, STR_NONE);
 
     if (!row)
         return ERR_NOMEM;
@@ -70,7 +71,8 @@ static enum err take_coupon(struct ledger_rows *rows, const PGresult *result, in
 
 static enum err take_cart(struct ledger_rows *rows, const PGresult *result, int i)
 {
-    struct ledger_cart_row *row = row_of(rows, &rows->carts, trip_get(result, i, 0), 0);
+    struct ledger_cart_row *row =
+        ledger_pg_load_row(rows, &rows->carts, trip_get(result, i, 0), 0, STR_NONE);
 
     if (!row)
         return ERR_NOMEM;
@@ -81,8 +83,8 @@ static enum err take_cart(struct ledger_rows *rows, const PGresult *result, int 
 
 static enum err take_cart_line(struct ledger_rows *rows, const PGresult *result, int i)
 {
-    struct ledger_cart_line_row *row =
-        row_of(rows, &rows->cart_lines, trip_get(result, i, 0), trip_get(result, i, 1));
+    struct ledger_cart_line_row *row = ledger_pg_load_row(
+        rows, &rows->cart_lines, trip_get(result, i, 0), trip_get(result, i, 1), STR_NONE);
 
     if (!row)
         return ERR_NOMEM;
@@ -109,7 +111,8 @@ enum err ledger_pg_product(struct arena *arena, const PGresult *result, int row,
 /* A row that was only looked at and then locked comes twice: the later one counts. */
 static enum err take_product(struct ledger_rows *rows, const PGresult *result, int i)
 {
-    struct ledger_product_row *row = row_of(rows, &rows->products, trip_get(result, i, 0), 0);
+    struct ledger_product_row *row =
+        ledger_pg_load_row(rows, &rows->products, trip_get(result, i, 0), 0, STR_NONE);
 
     if (!row)
         return ERR_NOMEM;
@@ -120,8 +123,8 @@ static enum err take_product(struct ledger_rows *rows, const PGresult *result, i
 
 static enum err take_sale(struct ledger_rows *rows, const PGresult *result, int i)
 {
-    struct ledger_sale_row *row =
-        row_of(rows, &rows->sales, trip_get(result, i, 0), trip_get(result, i, 1));
+    struct ledger_sale_row *row = ledger_pg_load_row(rows, &rows->sales, trip_get(result, i, 0),
+                                                     trip_get(result, i, 1), STR_NONE);
 
     if (!row)
         return ERR_NOMEM;
@@ -205,7 +208,7 @@ static enum err take_result(struct pg_writer *writer, enum pg_load tag, const PG
     case PG_LOAD_CHARGES:
     case PG_LOAD_KEYS:
     case PG_LOAD_HELD:
-        return ledger_pg_load_orders_take(rows, (int)tag, result);
+        return ledger_pg_load_orders_take(rows, tag, result);
     }
     return ERR_OK;
 }
@@ -256,8 +259,8 @@ enum err ledger_pg_load_take(struct pg_writer *writer, bool *ret_more)
         return ERR_CONFLICT; /* a new day has begun: its sums are needed */
     mark_all(rows, true);
     TRY(follow(rows));
-    if (is_unlooked(&rows->users))
+    if (ledger_table_is_unlooked(&rows->users))
         return ERR_CONFLICT; /* an order appeared meanwhile: its owner is not locked */
-    *ret_more = is_unlooked(&rows->orders);
+    *ret_more = ledger_table_is_unlooked(&rows->orders);
     return *ret_more && writer->passes > 1 ? ERR_CONFLICT : ERR_OK;
 }

@@ -38,3 +38,7 @@ void *ledger_table_find(const struct ledger_table *table, const struct ledger_ro
 /* The same, made (zeroed, in `arena`) where there is none. NULL: no memory. */
 void *ledger_table_need(struct ledger_table *table, struct arena *arena,
                         const struct ledger_row_key *key) MUST_CHECK;
+static inline bool ledger_table_is_unlooked(const struct ledger_table *table)
+{
+    return table->loaded < table->count;
+}
