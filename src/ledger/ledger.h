@@ -62,6 +62,7 @@ struct ledger_place {
     int64_t coupon_id, user_id, slot;
     int64_t uses;  /* 0, but for load-test data */
     int64_t epoch; /* of the gate that granted it; 0: whichever is the present one */
+    bool fresh;    /* just granted: nobody has tried to store it. Where that is wrong it takes longer */
 
     enum ledger_place_outcome {
         LEDGER_PLACE_STORED,

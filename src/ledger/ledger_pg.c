@@ -150,7 +150,7 @@ enum err ledger_pg_open_at_rest(const char *url, struct ledger **ret_ledger)
 static void fill_in(struct ledger_pg_options *options)
 {
     if (options->writers == 0)
-        options->writers = 2;
+        options->writers = 1;
     options->writers = MIN(options->writers, (size_t)LEDGER_WRITERS_MAX);
     if (options->borrow_timeout_ms == 0)
         options->borrow_timeout_ms = 1000;
@@ -164,14 +164,16 @@ enum { IDLE_IN_TRANSACTION_MS = 2000 };
 
 /*
  * A server that is stopped in the middle of a batch must not hold its locks for long. All that a
- * batch looks up is few rows by their keys, whatever the statistics say or do not say yet.
+ * batch looks up is few rows by their keys, whatever the statistics say or do not say yet: the
+ * number of them is nothing to plan anew for.
  */
 static void settings_write(struct pg_ledger *ledger)
 {
     snprintf(ledger->settings_sql, sizeof ledger->settings_sql,
              "SELECT set_config('statement_timeout', '%llu', true),"
              " set_config('idle_in_transaction_session_timeout', '%llu', true),"
-             " set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)",
+             " set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true),"
+             " set_config('plan_cache_mode', 'force_generic_plan', true)",
              (unsigned long long)ledger->options.statement_timeout_ms,
              (unsigned long long)MIN(ledger->options.statement_timeout_ms,
                                      (uint64_t)IDLE_IN_TRANSACTION_MS));

@@ -46,7 +46,7 @@ DEFINE_CLEANUP(struct ledger_pg_alone, ledger_pg_alone_end)
 struct ledger_pg_options {
     const char *url; /* migrated */
     size_t queue_max, batch_max;
-    size_t writers; /* batches in flight, 1..LEDGER_WRITERS_MAX; 0: 2 */
+    size_t writers; /* batches in flight, 1..LEDGER_WRITERS_MAX; 0: 1 */
     struct pg_pool_options pool;
     uint64_t queue_age_max_ms, reserve_linger_ms;
     uint64_t borrow_timeout_ms;    /* for a connection; 0: 1 s */

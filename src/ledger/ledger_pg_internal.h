@@ -109,6 +109,7 @@ enum err ledger_pg_boards_add(struct pg_writer *writer,
 /* ledger_pg_places.c */
 void ledger_pg_places_add(struct pg_writer *writer);
 void ledger_pg_places_take(struct pg_writer *writer, const PGresult *result);
+void ledger_pg_places_new(struct pg_writer *writer);
 
 /* ledger_pg_events.c: NULL: that consumer is to have it */
 void ledger_pg_event_consumer_add(struct pg_trip *trip, unsigned consumers,

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Places. The fences of the database say which are stored: one row per slot, one row per user, no
- * slot above the quantity. One statement inserts those of a batch, has the witness take what went
- * in, and only that, and says whose row each user has now.
+ * slot above the quantity.
+ *
+ * Where nobody has tried to store any of the batch's before, they are simply inserted, and the
+ * witness takes them: a third of the work. If one meets a fence, nothing of the batch is stored, and
+ * it is tried again with care: one statement inserts those that can be, has the witness take what
+ * went in, and only that, and says whose row each user has now.
  */
 #include "ledger/ledger_pg_internal.h"
 #include "ledger/ledger_pg_store.h"
+
+/* ---- with care ---- */
 
 /* A sum modulo 2^64, as bigint. */
 #define WRAPPED(sum)                                                \
@@ -56,11 +62,8 @@ static bool is_of_coupon(struct ledger_rows *rows, const struct ledger_command *
            ledger_rows_coupon(rows, command->place.coupon_id)->row.found;
 }
 
-static void put_place(struct pg_trip *trip, unsigned at, const struct ledger_place *place)
+static void put_row(struct pg_trip *trip, unsigned at, const struct ledger_place *place)
 {
-    struct witness alone = { 0 };
-
-    witness_add(&alone, place->slot, place->user_id);
     trip_put(trip, at, place->coupon_id);
     trip_put(trip, at + 1, place->slot);
     trip_put(trip, at + 2, place->user_id);
@@ -68,6 +71,14 @@ static void put_place(struct pg_trip *trip, unsigned at, const struct ledger_pla
     trip_put(trip, at + 4, place->issued_at_ms);
     trip_put(trip, at + 5, place->expires_at_ms);
     trip_put(trip, at + 6, place->uses);
+}
+
+static void put_place(struct pg_trip *trip, unsigned at, const struct ledger_place *place)
+{
+    struct witness alone = { 0 };
+
+    witness_add(&alone, place->slot, place->user_id);
+    put_row(trip, at, place);
     trip_put(trip, at + 7, (int64_t)alone.hash);
     trip_put(trip, at + 8, place->outcome != LEDGER_PLACE_STALE);
 }
@@ -82,16 +93,10 @@ static void put_places(struct pg_writer *writer)
             put_place(&writer->trip, at, &command->place);
 }
 
-void ledger_pg_places_add(struct pg_writer *writer)
+static void add_carefully(struct pg_writer *writer)
 {
     unsigned consumers = writer->rows.consumers;
-    struct ledger_command *command;
-    bool any = false;
 
-    LIST_FOREACH (command, &writer->batch, struct ledger_command, node)
-        any |= is_of_coupon(&writer->rows, command);
-    if (!any)
-        return;
     trip_add(&writer->trip, PG_STORE_PLACES,
              consumers ? STORED EVENTS WITNESS(" events = c.events + sums.rows,") LOOK
                        : STORED WITNESS("") LOOK);
@@ -101,6 +106,102 @@ void ledger_pg_places_add(struct pg_writer *writer)
         ledger_pg_event_consumer_add(&writer->trip, consumers, LEDGER_WEBHOOK);
     }
 }
+
+/* ---- simply ---- */
+
+static void insert_places(struct pg_writer *writer)
+{
+    struct pg_trip *trip = &writer->trip;
+    struct ledger_command *command;
+
+    trip_add(trip, PG_STORE_NEW_PLACES,
+             "INSERT INTO user_coupons (coupon_id, slot, user_id, user_coupon_id, issued_at,"
+             " expires_at, uses, used_at) SELECT coupon_id, slot, user_id, user_coupon_id,"
+             " issued_at, expires_at, uses, CASE WHEN uses > 0 THEN issued_at ELSE 0 END"
+             " FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],"
+             " $6::bigint[], $7::bigint[]) AS p(coupon_id, slot, user_id, user_coupon_id,"
+             " issued_at, expires_at, uses)");
+    unsigned at = trip_arrays(trip, "iiiiiii");
+    LIST_FOREACH (command, &writer->batch, struct ledger_command, node)
+        if (is_of_coupon(&writer->rows, command))
+            put_row(trip, at, &command->place);
+}
+
+/* What the witness of a coupon is with these places: its row is locked. */
+static struct witness witness_with(struct pg_writer *writer, const struct ledger_coupon_row *row,
+                                   int64_t *ret_highest)
+{
+    struct witness witness = row->coupon.witness;
+    struct ledger_command *command;
+
+    *ret_highest = 0;
+    LIST_FOREACH (command, &writer->batch, struct ledger_command, node) {
+        if (command->op != LEDGER_PLACE || command->place.coupon_id != row->coupon.coupon_id)
+            continue;
+        witness_add(&witness, command->place.slot, command->place.user_id);
+        *ret_highest = MAX(*ret_highest, command->place.slot);
+    }
+    return witness;
+}
+
+/* A number above the quantity makes a NULL, which the column refuses. */
+static void update_witnesses(struct pg_writer *writer)
+{
+    const struct ledger_table *table = &writer->rows.coupons;
+    struct pg_trip *trip = &writer->trip;
+    int64_t highest;
+
+    trip_add(trip, PG_STORE_ROWS,
+             "UPDATE coupons c SET issued = v.issued, witness = v.witness,"
+             " highest_slot = CASE WHEN v.highest <= c.total_quantity"
+             " THEN greatest(c.highest_slot, v.highest) END"
+             " FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])"
+             " AS v(coupon_id, issued, witness, highest) WHERE c.coupon_id = v.coupon_id");
+    unsigned at = trip_arrays(trip, "iiii");
+    for (size_t i = 0; i < table->count; i++) {
+        const struct ledger_coupon_row *row = table->rows[i];
+        struct witness witness = witness_with(writer, row, &highest);
+        if (highest == 0)
+            continue;
+        trip_put(trip, at, row->coupon.coupon_id);
+        trip_put(trip, at + 1, witness.issued);
+        trip_put(trip, at + 2, (int64_t)witness.hash);
+        trip_put(trip, at + 3, highest);
+    }
+}
+
+/* Nothing but places that are expected to go in. */
+static bool are_new(struct pg_writer *writer)
+{
+    struct ledger_command *command;
+
+    if (writer->tries > 1 || writer->one_by_one || writer->rows.consumers)
+        return false;
+    LIST_FOREACH (command, &writer->batch, struct ledger_command, node)
+        if (is_of_coupon(&writer->rows, command) &&
+            (!command->place.fresh || command->place.outcome == LEDGER_PLACE_STALE))
+            return false;
+    return true;
+}
+
+void ledger_pg_places_add(struct pg_writer *writer)
+{
+    struct ledger_command *command;
+    bool any = false;
+
+    LIST_FOREACH (command, &writer->batch, struct ledger_command, node)
+        any |= is_of_coupon(&writer->rows, command);
+    if (!any)
+        return;
+    if (!are_new(writer)) {
+        add_carefully(writer);
+        return;
+    }
+    insert_places(writer);
+    update_witnesses(writer);
+}
+
+/* ---- what came of it ---- */
 
 /* The user's row is what was asked for, just now or before; or another one. Numbers are given in
  * the order of the batch: a row with a higher one came later, it was not there yet. */
@@ -134,4 +235,13 @@ void ledger_pg_places_take(struct pg_writer *writer, const PGresult *result)
         if (row < PQntuples(result) && trip_get(result, row, 0) == n)
             classify(&command->place, result, row++);
     }
+}
+
+void ledger_pg_places_new(struct pg_writer *writer)
+{
+    struct ledger_command *command;
+
+    LIST_FOREACH (command, &writer->batch, struct ledger_command, node)
+        if (is_of_coupon(&writer->rows, command))
+            command->place.outcome = LEDGER_PLACE_STORED;
 }

@@ -189,8 +189,14 @@ static void put_charge(struct pg_trip *trip, unsigned at, const struct ledger_ch
     trip_put_text(trip, at + 8, row->answer);
 }
 
-static void add_charges(struct pg_writer *writer)
+/* New ones apart from those that were there, as of keys: see add_keys(). */
+static void add_charges(struct pg_writer *writer, bool found)
 {
+#define CHARGES_INSERTED                                                                          \
+    "INSERT INTO charges (user_id, idempotency_key, fingerprint, amount, balance_after,"          \
+    " charged_at, status, charge_id, answer) SELECT * FROM unnest($1::bigint[], $2::text[],"      \
+    " $3::bytea[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],"         \
+    " $9::bytea[])"
     const struct ledger_table *table = &writer->rows.charges;
     struct pg_trip *trip = &writer->trip;
     unsigned at = 0;
@@ -198,19 +204,17 @@ static void add_charges(struct pg_writer *writer)
 
     for (size_t i = 0; i < table->count; i++) {
         const struct ledger_charge_row *row = table->rows[i];
-        if ((!row->created && !row->changed) || row->removed)
+        if ((!row->created && !row->changed) || row->removed || row->row.found != found)
             continue;
         if (!any) {
             trip_add(trip, PG_STORE_ROWS,
-                     "INSERT INTO charges (user_id, idempotency_key, fingerprint, amount,"
-                     " balance_after, charged_at, status, charge_id, answer)"
-                     " SELECT * FROM unnest($1::bigint[], $2::text[], $3::bytea[], $4::bigint[],"
-                     " $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bytea[])"
-                     " ON CONFLICT (user_id, idempotency_key) DO UPDATE SET"
-                     " fingerprint = excluded.fingerprint, amount = excluded.amount,"
-                     " balance_after = excluded.balance_after, charged_at = excluded.charged_at,"
-                     " status = excluded.status, charge_id = excluded.charge_id,"
-                     " answer = excluded.answer");
+                     found ? CHARGES_INSERTED
+                             " ON CONFLICT (user_id, idempotency_key) DO UPDATE SET"
+                             " fingerprint = excluded.fingerprint, amount = excluded.amount,"
+                             " balance_after = excluded.balance_after,"
+                             " charged_at = excluded.charged_at, status = excluded.status,"
+                             " charge_id = excluded.charge_id, answer = excluded.answer"
+                           : CHARGES_INSERTED);
             at = trip_arrays(trip, "itbiiiiib");
             any = true;
         }
@@ -269,7 +273,8 @@ enum err ledger_pg_store_add(struct pg_writer *writer)
     ledger_pg_event_commands_add(writer);
     add_users(writer, true);
     add_users(writer, false);
-    add_charges(writer);
+    add_charges(writer, false);
+    add_charges(writer, true);
     add_charges_removed(writer);
     ledger_pg_store_orders_add(writer);
     ledger_pg_events_add(writer);
@@ -299,6 +304,9 @@ static enum err take_result(struct pg_writer *writer, enum pg_store tag, const P
         return ERR_OK;
     case PG_STORE_PLACES:
         ledger_pg_places_take(writer, result);
+        return ERR_OK;
+    case PG_STORE_NEW_PLACES:
+        ledger_pg_places_new(writer);
         return ERR_OK;
     case PG_STORE_USERS:
         command->users_create.piece_created = touched(result);

@@ -140,34 +140,42 @@ static void put_key(struct pg_trip *trip, unsigned at, const struct ledger_row_k
     trip_put_text(trip, at + 2, key->text);
 }
 
-static void add_keys(struct pg_trip *trip, const struct ledger_table *table)
+static void put_key_whole(struct pg_trip *trip, unsigned at, const struct ledger_order_key_row *row)
 {
+    put_key(trip, at, &row->row.key);
+    trip_put_text(trip, at + 3,
+                  (struct str){ (const char *)row->fingerprint, sizeof row->fingerprint });
+    trip_put(trip, at + 4, row->order_id);
+    trip_put(trip, at + 5, row->status);
+    trip_put(trip, at + 6, row->balance_after);
+    trip_put(trip, at + 7, row->answered_at_ms);
+    trip_put_text(trip, at + 8, row->answer);
+}
+
+/* New ones apart from those that were there: where nothing can be in the way, that is half the
+ * work. If something is, after all, the batch is tried again, and finds it. */
+static void add_keys(struct pg_trip *trip, const struct ledger_table *table, bool found)
+{
+#define KEYS_INSERTED                                                                             \
+    "INSERT INTO order_keys (user_id, operation, idempotency_key, fingerprint, order_id, status," \
+    " balance_after, answered_at, answer) SELECT * FROM unnest($1::bigint[], $2::bigint[],"       \
+    " $3::text[], $4::bytea[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],"           \
+    " $9::bytea[])"
     struct rows_of keys = {
         .trip = trip,
-        .sql = "INSERT INTO order_keys (user_id, operation, idempotency_key, fingerprint,"
-               " order_id, status, balance_after, answered_at, answer) SELECT * FROM"
-               " unnest($1::bigint[], $2::bigint[], $3::text[], $4::bytea[], $5::bigint[],"
-               " $6::bigint[], $7::bigint[], $8::bigint[], $9::bytea[])"
-               " ON CONFLICT (user_id, operation, idempotency_key) DO UPDATE SET"
-               " fingerprint = excluded.fingerprint, order_id = excluded.order_id,"
-               " status = excluded.status, balance_after = excluded.balance_after,"
-               " answered_at = excluded.answered_at, answer = excluded.answer",
+        .sql = found ? KEYS_INSERTED
+                       " ON CONFLICT (user_id, operation, idempotency_key) DO UPDATE SET"
+                       " fingerprint = excluded.fingerprint, order_id = excluded.order_id,"
+                       " status = excluded.status, balance_after = excluded.balance_after,"
+                       " answered_at = excluded.answered_at, answer = excluded.answer"
+                     : KEYS_INSERTED,
         .kinds = "iitbiiiib",
     };
 
     for (size_t i = 0; i < table->count; i++) {
         const struct ledger_order_key_row *row = table->rows[i];
-        if ((!row->created && !row->changed) || row->removed)
-            continue;
-        unsigned at = begin(&keys);
-        put_key(trip, at, &row->row.key);
-        trip_put_text(trip, at + 3,
-                      (struct str){ (const char *)row->fingerprint, sizeof row->fingerprint });
-        trip_put(trip, at + 4, row->order_id);
-        trip_put(trip, at + 5, row->status);
-        trip_put(trip, at + 6, row->balance_after);
-        trip_put(trip, at + 7, row->answered_at_ms);
-        trip_put_text(trip, at + 8, row->answer);
+        if ((row->created || row->changed) && !row->removed && row->row.found == found)
+            put_key_whole(trip, begin(&keys), row);
     }
 }
 
@@ -332,7 +340,8 @@ void ledger_pg_store_orders_add(struct pg_writer *writer)
     add_lines(trip, &rows->orders);
     add_orders_changed(trip, &rows->orders);
     add_orders_removed(trip, &rows->orders);
-    add_keys(trip, &rows->order_keys);
+    add_keys(trip, &rows->order_keys, false);
+    add_keys(trip, &rows->order_keys, true);
     add_keys_removed(trip, &rows->order_keys);
     add_held(trip, &rows->held);
     add_attempts_created(trip, &rows->attempts);

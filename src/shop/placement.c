@@ -45,6 +45,7 @@ enum err placement_new(struct shop_loop *loop, int64_t coupon_id, struct placeme
     }
     placement->take = NULL;
     placement->room = true;
+    placement->stored = false;
     placement->traffic = counter;
     if (counter)
         atomic_fetch_add(&counter->placements, 1);
@@ -283,7 +284,10 @@ void placement_store(struct placement *placement, bool unawaited)
                                         .place = { .coupon_id = placement->ask.coupon_id,
                                                    .user_id = placement->ask.user_id,
                                                    .slot = placement->ask.slot,
-                                                   .epoch = placement->ask.epoch } };
+                                                   .epoch = placement->ask.epoch,
+                                                   .fresh = placement->ask.outcome == GATE_GRANTED &&
+                                                            !placement->stored } };
+    placement->stored = true;
     list_init(&command->node);
     ledger_submit(placement->loop->ledger, command);
 }

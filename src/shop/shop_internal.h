@@ -21,7 +21,8 @@ struct placement {
     struct traffic_coupon *traffic; /* NULL: this is the only server */
     struct loop_timer again;
     struct ledger_command command;
-    bool room; /* a place in the ledger's queue is taken and not used */
+    bool room;   /* a place in the ledger's queue is taken and not used */
+    bool stored; /* it was tried */
 };
 /* Takes room in the ledger's queue, too. ERR_OVERLOADED, ERR_NOMEM. */
 enum err placement_new(struct shop_loop *loop, int64_t coupon_id,
