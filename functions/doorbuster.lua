@@ -21,10 +21,11 @@ local FIELDS = { 'state', 'epoch', 'replid', 'version', 'quantity', 'starts', 'e
                  'next', 'held', 'pend', 'ret', 'changes' }
 
 -- While a library is being loaded there are no globals: bound at the start of every call.
-local find, match, insert, concat, call
+local find, match, sub, format, insert, concat, max, min, call
 
 local function bind()
-    find, match, insert, concat = string.find, string.match, table.insert, table.concat
+    find, match, sub, format = string.find, string.match, string.sub, string.format
+    insert, concat, max, min = table.insert, table.concat, math.max, math.min
     call = redis.call
 end
 
@@ -51,7 +52,7 @@ end
 -- Every call is of a command with a key and many arguments.
 local function call_many(name, key, list)
     for i = 1, #list, PIECE do
-        call(name, key, unpack(list, i, math.min(i + PIECE - 1, #list)))
+        call(name, key, unpack(list, i, min(i + PIECE - 1, #list)))
     end
 end
 
@@ -137,7 +138,7 @@ end
 -- The entries of these users, into `entry`; false where there is none.
 local function fetch(key, users, entry)
     for i = 1, #users, PIECE do
-        local found = call('HMGET', key, unpack(users, i, math.min(i + PIECE - 1, #users)))
+        local found = call('HMGET', key, unpack(users, i, min(i + PIECE - 1, #users)))
         for j = 1, #found do
             entry[users[i + j - 1]] = found[j]
         end
@@ -151,11 +152,9 @@ local function pending_of(value)
     end
 end
 
+-- Whoever is put twice is written twice, as of the second time.
 local function put(step, user, value)
-    if not step.dirty[user] then
-        step.dirty[user] = true
-        insert(step.order, user)
-    end
+    step.order[#step.order + 1] = user
     step.entry[user] = value
 end
 
@@ -182,13 +181,13 @@ end
 -- Numbers before `slot` that were never handed out are returned ones from now on.
 local function skip_to(step, slot)
     local now, skipped = step.now, {}
-    for number = now.next, math.min(slot - 1, now.quantity) do
+    for number = now.next, min(slot - 1, now.quantity) do
         insert(skipped, number)
         insert(skipped, number)
     end
     call_many('ZADD', step.keys[4], skipped)
     now.ret = now.ret + #skipped / 2
-    now.next = math.max(now.next, slot + 1)
+    now.next = max(now.next, slot + 1)
 end
 
 local function no_longer_pending(step, user)
@@ -198,17 +197,19 @@ end
 
 -- The row is what counts: token and epoch are not compared.
 local function confirm(step, args, section)
-    local gone = {}
+    local gone, n, entry = {}, 0, step.entry
     for i = section[1], section[2], section[3] do
         local user, slot = args[i], args[i + 1]
-        if pending_of(step.entry[user]) == slot then
+        local value, before = entry[user], #slot + 1
+        if value and sub(value, before, before) == ':' and sub(value, 1, before - 1) == slot then
             put(step, user, slot)
-            insert(gone, user)
+            n = n + 1
+            gone[n] = user
         end
     end
     call_many('ZREM', step.keys[3], gone)
-    step.now.pend = step.now.pend - #gone
-    step.now.changes = step.now.changes + #gone
+    step.now.pend = step.now.pend - n
+    step.now.changes = step.now.changes + n
 end
 
 local function release(step, args, section)
@@ -293,13 +294,15 @@ local function take_offered(step, slot)
     return take_place(step)
 end
 
+-- A number becomes text in Lua slowly: `slot` is text already.
 local function granted(step, user, slot, token, joined)
+    local now, begun = step.now, step.begun
     put(step, user, slot .. ':' .. token .. joined)
-    insert(step.begun, step.ms)
-    insert(step.begun, user)
-    step.now.held = step.now.held + 1
-    step.now.pend = step.now.pend + 1
-    step.now.changes = step.now.changes + 1
+    begun[#begun + 1] = step.ms_text
+    begun[#begun + 1] = user
+    now.held = now.held + 1
+    now.pend = now.pend + 1
+    now.changes = now.changes + 1
 end
 
 -- Somebody may have been told of what is offered: it is joined from the start.
@@ -318,14 +321,14 @@ local function offer(step, args, section)
             slot = take_offered(step, tonumber(args[i + 1]))
             insert(step.out, slot and 'g' .. slot or 's')
             if slot then
-                granted(step, user, slot, args[i + 2], ':1')
+                granted(step, user, format('%d', slot), args[i + 2], ':1')
             end
         end
     end
 end
 
 local function remaining(now)
-    return math.max(now.quantity - now.next + 1, 0) + now.ret
+    return max(now.quantity - now.next + 1, 0) + now.ret
 end
 
 -- The order of tests: an entry, the window, closed, a place left.
@@ -338,7 +341,7 @@ local function ask_one(step, user, token)
         end
         -- The same question once more; who joined has joined, however often it is asked.
         if known == token and joined == '' then
-            return 'g' .. slot .. ',' .. remaining(now)
+            return format('g%s,%d', slot, remaining(now))
         end
         put(step, user, slot .. ':' .. token .. ':1')
         return 'p' .. slot
@@ -354,13 +357,15 @@ local function ask_one(step, user, token)
     if not slot then
         return now.pend == 0 and 'S' or 's'
     end
+    slot = format('%d', slot)
     granted(step, user, slot, token, '')
-    return 'g' .. slot .. ',' .. remaining(now)
+    return format('g%s,%d', slot, remaining(now))
 end
 
 local function ask(step, args, section)
+    local out, open = step.out, step.open
     for i = section[1], section[2], section[3] do
-        insert(step.out, step.open and ask_one(step, args[i], args[i + 1]) or 'c')
+        out[#out + 1] = open and ask_one(step, args[i], args[i + 1]) or 'c'
     end
 end
 
@@ -400,7 +405,7 @@ local function sweep(step, args, section)
         local slot = pending_of(step.entry[users[i]])
         if slot then
             put(step, users[i], slot .. ':' .. args[at + 2] .. ':1')
-            insert(step.begun, step.ms)
+            insert(step.begun, step.ms_text)
             insert(step.begun, users[i])
         end
         insert(step.out, users[i] .. ',' .. (slot or 0))
@@ -408,13 +413,15 @@ local function sweep(step, args, section)
 end
 
 local function write(step, before)
-    local set, del, now = {}, {}, step.now
-    for _, user in ipairs(step.order) do
-        if step.entry[user] then
-            insert(set, user)
-            insert(set, step.entry[user])
+    local set, del, now, order, entry = {}, {}, step.now, step.order, step.entry
+    for i = 1, #order do
+        local user = order[i]
+        local value = entry[user]
+        if value then
+            set[#set + 1] = user
+            set[#set + 1] = value
         else
-            insert(del, user)
+            del[#del + 1] = user
         end
     end
     call_many('HSET', step.keys[2], set)
@@ -460,9 +467,10 @@ local function turn(keys, args)
         return describe(now) .. ' 0 ' .. refuse(sections)
     end
     local time = call('TIME')
-    local step = { keys = keys, now = now, entry = {}, dirty = {}, order = {}, begun = {},
-                   out = {}, released = 0 }
+    local step = { keys = keys, now = now, entry = {}, order = {}, begun = {}, out = {},
+                   released = 0 }
     step.ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+    step.ms_text = format('%d', step.ms)
     step.wall = step.ms + tonumber(args[2])
     fetch(keys[2], users, step.entry)
     -- From here on things are written: nothing may fail.
@@ -479,7 +487,7 @@ local function turn(keys, args)
     write(step, before)
     if sections.oldest then
         local first = call('ZRANGE', keys[3], 0, 0, 'WITHSCORES')
-        insert(step.out, first[2] and math.max(step.ms - tonumber(first[2]), 0) or 0)
+        insert(step.out, first[2] and max(step.ms - tonumber(first[2]), 0) or 0)
     end
     return describe(now) .. ' ' .. step.released .. ' ' .. concat(step.out, ' ')
 end

@@ -62,7 +62,8 @@ struct ledger_place {
     int64_t coupon_id, user_id, slot;
     int64_t uses;  /* 0, but for load-test data */
     int64_t epoch; /* of the gate that granted it; 0: whichever is the present one */
-    bool fresh;    /* just granted: nobody has tried to store it. Where that is wrong it takes longer */
+    bool
+        fresh; /* just granted: nobody has tried to store it. Where that is wrong it takes longer */
 
     enum ledger_place_outcome {
         LEDGER_PLACE_STORED,
@@ -377,6 +378,7 @@ enum err ledger_scan_coupons(struct ledger *ledger,
 struct ledger_scan {
     int64_t coupon_id;
     int64_t after_slot; /* start behind this one; 0: all */
+    bool who_only;      /* slot and user are all that is wanted of a row */
     bool (*begin)(struct ledger_scan *scan, const struct coupon *coupon); /* may be NULL */
     bool (*each)(struct ledger_scan *scan, const struct ledger_held *row);
 };

@@ -201,14 +201,16 @@ static void test_places(void **state)
     };
     struct ledger_command commands[ARRAY_COUNT(rows)];
 
-    for (int one_batch = 0; one_batch < 2; one_batch++) {
-        if (one_batch) {
+    for (unsigned way = 0; way < 4; way++) {
+        bool one_batch = way & 1, fresh = way & 2; /* said to be new, and mostly they are not */
+        if (way) {
             conf_teardown(state);
             conf_setup(state);
         }
         conf_coupon(3);
         for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
             commands[i] = conf_place(rows[i].user_id, rows[i].slot);
+            commands[i].place.fresh = fresh;
             if (!one_batch)
                 conf_run(&commands[i], 1);
         }
@@ -228,6 +230,33 @@ static void test_places(void **state)
         assert_int_equal(commands[2].place.user_coupon_id, commands[0].place.user_coupon_id);
         assert_int_not_equal(commands[5].place.user_coupon_id, commands[0].place.user_coupon_id);
         assert_int_equal(conf_check(), 3);
+    }
+}
+
+/* All go in at once, of two coupons; then some that do not, among others that do. */
+static void test_fresh_places(void **state)
+{
+    struct coupon coupon = { 0 };
+    struct ledger_command create, commands[40];
+
+    (void)state;
+    conf_coupon(100);
+    create = conf_create(&coupon, COUPON + 1, 100);
+    conf_run(&create, 1);
+    for (int64_t round = 0; round < 2; round++) {
+        for (int64_t i = 0; i < 40; i++) {
+            commands[i] = conf_place(1 + i + 20 * round, 1 + i + 20 * round);
+            commands[i].place.coupon_id += i % 2;
+            commands[i].place.fresh = true;
+        }
+        conf_run(commands, 40);
+        for (size_t i = 0; i < 40; i++) {
+            assert_ok(commands[i].err);
+            assert_int_equal(commands[i].place.outcome,
+                             round && i < 20 ? LEDGER_PLACE_THERE : LEDGER_PLACE_STORED);
+            assert_int_equal(commands[i].place.expires_at_ms, 5000);
+        }
+        assert_int_equal(conf_check(), 20 + 10 * round);
     }
 }
 
@@ -391,10 +420,15 @@ static void test_epoch(void **state)
 int ledger_conformance(const struct ledger_host *host)
 {
     static const struct CMUnitTest tests[] = {
-        CONFORMANCE_TEST(test_places),   CONFORMANCE_TEST(test_place_of_no_coupon),
-        CONFORMANCE_TEST(test_poisoned), CONFORMANCE_TEST(test_poisoned_after_another_slot),
-        CONFORMANCE_TEST(test_fault),    CONFORMANCE_TEST(test_create),
-        CONFORMANCE_TEST(test_change),   CONFORMANCE_TEST(test_epoch),
+        CONFORMANCE_TEST(test_places),
+        CONFORMANCE_TEST(test_fresh_places),
+        CONFORMANCE_TEST(test_place_of_no_coupon),
+        CONFORMANCE_TEST(test_poisoned),
+        CONFORMANCE_TEST(test_poisoned_after_another_slot),
+        CONFORMANCE_TEST(test_fault),
+        CONFORMANCE_TEST(test_create),
+        CONFORMANCE_TEST(test_change),
+        CONFORMANCE_TEST(test_epoch),
     };
 
     world.host = host;

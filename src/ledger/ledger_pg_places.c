@@ -4,9 +4,9 @@
  * slot above the quantity.
  *
  * Where nobody has tried to store any of the batch's before, they are simply inserted, and the
- * witness takes them: a third of the work. If one meets a fence, nothing of the batch is stored, and
- * it is tried again with care: one statement inserts those that can be, has the witness take what
- * went in, and only that, and says whose row each user has now.
+ * witness takes them: a third of the work. If one meets a fence, nothing of the batch is stored,
+ * and it is tried again with care: one statement inserts those that can be, has the witness take
+ * what went in, and only that, and says whose row each user has now.
  */
 #include "ledger/ledger_pg_internal.h"
 #include "ledger/ledger_pg_store.h"
@@ -170,6 +170,14 @@ static void update_witnesses(struct pg_writer *writer)
     }
 }
 
+static bool is_new(struct ledger_rows *rows, const struct ledger_place *place)
+{
+    const struct coupon *coupon = &ledger_rows_coupon(rows, place->coupon_id)->coupon;
+
+    return place->fresh && place->outcome != LEDGER_PLACE_STALE &&
+           place->slot <= coupon->settings.total_quantity;
+}
+
 /* Nothing but places that are expected to go in. */
 static bool are_new(struct pg_writer *writer)
 {
@@ -178,8 +186,7 @@ static bool are_new(struct pg_writer *writer)
     if (writer->tries > 1 || writer->one_by_one || writer->rows.consumers)
         return false;
     LIST_FOREACH (command, &writer->batch, struct ledger_command, node)
-        if (is_of_coupon(&writer->rows, command) &&
-            (!command->place.fresh || command->place.outcome == LEDGER_PLACE_STALE))
+        if (is_of_coupon(&writer->rows, command) && !is_new(&writer->rows, &command->place))
             return false;
     return true;
 }

@@ -92,13 +92,15 @@ static enum err each_row(void *context, const struct pg_tuple *tuple)
     struct rows_scan *self = context;
     struct ledger_held held = { .coupon_id = self->coupon.coupon_id,
                                 .slot = ledger_pg_tuple_int(tuple, 0),
-                                .user_id = ledger_pg_tuple_int(tuple, 1),
-                                .user_coupon_id = ledger_pg_tuple_int(tuple, 2),
-                                .issued_at_ms = ledger_pg_tuple_int(tuple, 3),
-                                .expires_at_ms = ledger_pg_tuple_int(tuple, 4),
-                                .uses = ledger_pg_tuple_int(tuple, 5),
-                                .used_at_ms = ledger_pg_tuple_int(tuple, 6) };
+                                .user_id = ledger_pg_tuple_int(tuple, 1) };
 
+    if (!self->scan->who_only) {
+        held.user_coupon_id = ledger_pg_tuple_int(tuple, 2);
+        held.issued_at_ms = ledger_pg_tuple_int(tuple, 3);
+        held.expires_at_ms = ledger_pg_tuple_int(tuple, 4);
+        held.uses = ledger_pg_tuple_int(tuple, 5);
+        held.used_at_ms = ledger_pg_tuple_int(tuple, 6);
+    }
     return self->scan->each(self->scan, &held) ? ERR_OK : ERR_NOMEM;
 }
 
@@ -119,8 +121,9 @@ enum err ledger_pg_scan_rows(struct ledger *ledger, struct ledger_scan *scan)
         return ERR_NOMEM;
     TRY(pg_sync_script(conn, ALONG_THE_INDEX, SETTINGS_TIMEOUT_MS, &reason));
     snprintf(sql, sizeof sql,
-             "SELECT slot, user_id, user_coupon_id, issued_at, expires_at, uses, used_at"
-             " FROM user_coupons WHERE coupon_id = %lld AND slot > %lld ORDER BY coupon_id, slot",
+             "SELECT slot, user_id%s FROM user_coupons WHERE coupon_id = %lld AND slot > %lld"
+             " ORDER BY coupon_id, slot",
+             scan->who_only ? "" : ", user_coupon_id, issued_at, expires_at, uses, used_at",
              (long long)scan->coupon_id, (long long)scan->after_slot);
     return ledger_pg_copy(conn, sql, each_row, &self);
 }

@@ -192,10 +192,10 @@ static void put_charge(struct pg_trip *trip, unsigned at, const struct ledger_ch
 /* New ones apart from those that were there, as of keys: see add_keys(). */
 static void add_charges(struct pg_writer *writer, bool found)
 {
-#define CHARGES_INSERTED                                                                          \
-    "INSERT INTO charges (user_id, idempotency_key, fingerprint, amount, balance_after,"          \
-    " charged_at, status, charge_id, answer) SELECT * FROM unnest($1::bigint[], $2::text[],"      \
-    " $3::bytea[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],"         \
+#define CHARGES_INSERTED                                                                     \
+    "INSERT INTO charges (user_id, idempotency_key, fingerprint, amount, balance_after,"     \
+    " charged_at, status, charge_id, answer) SELECT * FROM unnest($1::bigint[], $2::text[]," \
+    " $3::bytea[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],"    \
     " $9::bytea[])"
     const struct ledger_table *table = &writer->rows.charges;
     struct pg_trip *trip = &writer->trip;
@@ -209,11 +209,11 @@ static void add_charges(struct pg_writer *writer, bool found)
         if (!any) {
             trip_add(trip, PG_STORE_ROWS,
                      found ? CHARGES_INSERTED
-                             " ON CONFLICT (user_id, idempotency_key) DO UPDATE SET"
-                             " fingerprint = excluded.fingerprint, amount = excluded.amount,"
-                             " balance_after = excluded.balance_after,"
-                             " charged_at = excluded.charged_at, status = excluded.status,"
-                             " charge_id = excluded.charge_id, answer = excluded.answer"
+                         " ON CONFLICT (user_id, idempotency_key) DO UPDATE SET"
+                         " fingerprint = excluded.fingerprint, amount = excluded.amount,"
+                         " balance_after = excluded.balance_after,"
+                         " charged_at = excluded.charged_at, status = excluded.status,"
+                         " charge_id = excluded.charge_id, answer = excluded.answer"
                            : CHARGES_INSERTED);
             at = trip_arrays(trip, "itbiiiiib");
             any = true;

@@ -6,8 +6,8 @@ enum pg_store {
     PG_STORE_ROWS,
     PG_STORE_PLACES,     /* whose rows they are */
     PG_STORE_NEW_PLACES, /* all of them went in */
-    PG_STORE_USERS,  /* a piece of a range */
-    PG_STORE_BOARDS, /* how many were written */
+    PG_STORE_USERS,      /* a piece of a range */
+    PG_STORE_BOARDS,     /* how many were written */
     PG_STORE_FORGOTTEN_BOARDS,
     PG_STORE_FORGOTTEN, /* answers */
     PG_STORE_FORGOTTEN_EVENTS,

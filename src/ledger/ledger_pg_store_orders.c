@@ -164,10 +164,10 @@ static void add_keys(struct pg_trip *trip, const struct ledger_table *table, boo
     struct rows_of keys = {
         .trip = trip,
         .sql = found ? KEYS_INSERTED
-                       " ON CONFLICT (user_id, operation, idempotency_key) DO UPDATE SET"
-                       " fingerprint = excluded.fingerprint, order_id = excluded.order_id,"
-                       " status = excluded.status, balance_after = excluded.balance_after,"
-                       " answered_at = excluded.answered_at, answer = excluded.answer"
+                   " ON CONFLICT (user_id, operation, idempotency_key) DO UPDATE SET"
+                   " fingerprint = excluded.fingerprint, order_id = excluded.order_id,"
+                   " status = excluded.status, balance_after = excluded.balance_after,"
+                   " answered_at = excluded.answered_at, answer = excluded.answer"
                      : KEYS_INSERTED,
         .kinds = "iitbiiiib",
     };

@@ -163,6 +163,17 @@ enum err redis_sync_call(struct redis_sync *redis, const struct redis_command *c
  */
 enum err redis_sync_pipeline(struct redis_sync *redis, const struct redis_command *commands,
                              size_t count, enum err *ret_errs, redisReply **ret_replies) MUST_CHECK;
+/*
+ * The same in two halves, for who has something to do meanwhile: what is under way goes on with
+ * each call of this client, and with redis_sync_turn(), which does not wait. What the commands name
+ * is borrowed until the end, which there must be. ERR_NOMEM: nothing was begun.
+ */
+struct redis_flight;
+enum err redis_sync_begin(struct redis_sync *redis, const struct redis_command *commands,
+                          size_t count, struct redis_flight **ret_flight) MUST_CHECK;
+enum err redis_sync_end(struct redis_flight *flight, enum err *ret_errs,
+                        redisReply **ret_replies) MUST_CHECK;
+void redis_sync_turn(struct redis_sync *redis);
 /* The same command at every primary, until one fails: FUNCTION LOAD, for one. An error reply is a
  * failure, too (ERR_INVALID), and is in `ret_why`. */
 enum err redis_sync_everywhere(struct redis_sync *redis, const struct redis_command *command,

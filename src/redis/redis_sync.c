@@ -14,14 +14,20 @@ struct redis_sync {
     struct redis *redis;
     struct redis_options options;
     uint32_t timeout_ms;
-    size_t left; /* calls that are waited for */
+    struct redis_flight *waited; /* for this one */
 };
 
 /* One command under way. */
 struct sync_call {
     struct redis_call call;
-    struct redis_sync *sync;
+    struct redis_flight *flight;
     redisReply *reply;
+};
+
+struct redis_flight {
+    struct redis_sync *sync;
+    size_t count, left;
+    struct sync_call *calls;
 };
 
 struct turn {
@@ -49,11 +55,11 @@ static void on_done(struct redis_call *call)
 
     /* Kept: `keeps_reply` says so to whoever read it. */
     one->reply = (redisReply *)(uintptr_t)call->reply;
-    if (--one->sync->left == 0)
-        loop_stop(one->sync->loop);
+    if (--one->flight->left == 0 && one->flight->sync->waited == one->flight)
+        loop_stop(one->flight->sync->loop);
 }
 
-static void start(struct redis_sync *sync, struct sync_call *one,
+static void start(struct redis_flight *flight, struct sync_call *one,
                   const struct redis_command *command, struct redis_node *at, uint64_t deadline_ms)
 {
     *one = (struct sync_call){ .call = { .done = on_done,
@@ -64,19 +70,29 @@ static void start(struct redis_sync *sync, struct sync_call *one,
                                          .deadline_ms = deadline_ms,
                                          .keeps_reply = true,
                                          .pinned = at },
-                               .sync = sync };
-    sync->left++;
-    redis_call(sync->redis, &one->call);
+                               .flight = flight };
+    flight->left++;
+    redis_call(flight->sync->redis, &one->call);
+}
+
+static void wait_for(struct redis_flight *flight)
+{
+    if (flight->left == 0)
+        return;
+    flight->sync->waited = flight;
+    loop_run(flight->sync->loop);
+    flight->sync->waited = NULL;
 }
 
 enum err redis_sync_call_at(struct redis_sync *sync, const struct redis_command *command,
                             struct redis_node *at, redisReply **ret_reply)
 {
     struct sync_call one;
+    struct redis_flight flight = { .sync = sync };
 
     turn(sync);
-    start(sync, &one, command, at, loop_now_ms(sync->loop) + sync->timeout_ms);
-    loop_run(sync->loop);
+    start(&flight, &one, command, at, loop_now_ms(sync->loop) + sync->timeout_ms);
+    wait_for(&flight);
     if (one.call.err == ERR_OK)
         *ret_reply = one.reply;
     return one.call.err;
@@ -88,28 +104,56 @@ enum err redis_sync_call(struct redis_sync *sync, const struct redis_command *co
     return redis_sync_call_at(sync, command, NULL, ret_reply);
 }
 
-enum err redis_sync_pipeline(struct redis_sync *sync, const struct redis_command *commands,
-                             size_t count, enum err *ret_errs, redisReply **ret_replies)
+enum err redis_sync_begin(struct redis_sync *sync, const struct redis_command *commands,
+                          size_t count, struct redis_flight **ret_flight)
 {
-    struct sync_call *calls = mem_alloc((count ? count : 1) * sizeof *calls);
-    enum err first = ERR_OK;
+    struct redis_flight *flight = mem_alloc(sizeof *flight);
 
-    if (!calls)
+    if (!flight)
         return ERR_NOMEM;
+    *flight = (struct redis_flight){ .sync = sync, .count = count };
+    flight->calls = mem_alloc((count ? count : 1) * sizeof *flight->calls);
+    if (!flight->calls) {
+        mem_free(flight);
+        return ERR_NOMEM;
+    }
     turn(sync);
     uint64_t deadline_ms = loop_now_ms(sync->loop) + sync->timeout_ms;
     for (size_t i = 0; i < count; i++)
-        start(sync, &calls[i], &commands[i], NULL, deadline_ms);
-    if (count > 0)
-        loop_run(sync->loop);
-    for (size_t i = 0; i < count; i++) {
-        ret_errs[i] = calls[i].call.err;
-        ret_replies[i] = calls[i].reply;
+        start(flight, &flight->calls[i], &commands[i], NULL, deadline_ms);
+    turn(sync); /* as much is sent as goes out at once */
+    *ret_flight = flight;
+    return ERR_OK;
+}
+
+enum err redis_sync_end(struct redis_flight *flight, enum err *ret_errs, redisReply **ret_replies)
+{
+    enum err first = ERR_OK;
+
+    wait_for(flight);
+    for (size_t i = 0; i < flight->count; i++) {
+        ret_errs[i] = flight->calls[i].call.err;
+        ret_replies[i] = flight->calls[i].reply;
         if (first == ERR_OK)
             first = ret_errs[i];
     }
-    mem_free(calls);
+    mem_free(flight->calls);
+    mem_free(flight);
     return first;
+}
+
+enum err redis_sync_pipeline(struct redis_sync *sync, const struct redis_command *commands,
+                             size_t count, enum err *ret_errs, redisReply **ret_replies)
+{
+    struct redis_flight *flight;
+
+    TRY(redis_sync_begin(sync, commands, count, &flight));
+    return redis_sync_end(flight, ret_errs, ret_replies);
+}
+
+void redis_sync_turn(struct redis_sync *sync)
+{
+    turn(sync);
 }
 
 size_t redis_sync_primaries(struct redis_sync *sync, struct redis_node **nodes, size_t max)

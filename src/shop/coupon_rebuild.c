@@ -40,10 +40,11 @@ static bool rebuild_row(struct ledger_scan *scan, const struct ledger_held *row)
 enum err coupon_rebuild(struct shop *shop, int64_t coupon_id, struct coupon *ret_coupon,
                         int64_t *ret_holders)
 {
-    struct rebuild_scan self = {
-        .scan = { .coupon_id = coupon_id, .begin = rebuild_begin, .each = rebuild_row },
-        .shop = shop
-    };
+    struct rebuild_scan self = { .scan = { .coupon_id = coupon_id,
+                                           .who_only = true,
+                                           .begin = rebuild_begin,
+                                           .each = rebuild_row },
+                                 .shop = shop };
     enum err e = ledger_scan_rows(shop->ledger, &self.scan);
 
     if (e == ERR_NOMEM && self.err != ERR_OK)

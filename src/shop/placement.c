@@ -278,15 +278,16 @@ void placement_store(struct placement *placement, bool unawaited)
 
     ASSERT(placement->room);
     placement->room = false;
-    *command = (struct ledger_command){ .done = place_done,
-                                        .op = LEDGER_PLACE,
-                                        .unawaited = unawaited,
-                                        .place = { .coupon_id = placement->ask.coupon_id,
-                                                   .user_id = placement->ask.user_id,
-                                                   .slot = placement->ask.slot,
-                                                   .epoch = placement->ask.epoch,
-                                                   .fresh = placement->ask.outcome == GATE_GRANTED &&
-                                                            !placement->stored } };
+    *command = (struct ledger_command){
+        .done = place_done,
+        .op = LEDGER_PLACE,
+        .unawaited = unawaited,
+        .place = { .coupon_id = placement->ask.coupon_id,
+                   .user_id = placement->ask.user_id,
+                   .slot = placement->ask.slot,
+                   .epoch = placement->ask.epoch,
+                   .fresh = placement->ask.outcome == GATE_GRANTED && !placement->stored }
+    };
     placement->stored = true;
     list_init(&command->node);
     ledger_submit(placement->loop->ledger, command);
