@@ -3,7 +3,8 @@
 # Starts the stores of a distributed Doorbuster on this machine, in one of the topologies it knows,
 # prints the two lines of configuration that lead to them, and stops them when it is stopped.
 #
-#   ops/local.sh TOPOLOGY [DIR]       DIR (default ./var/TOPOLOGY) keeps the data for the next time
+#   ops/local.sh TOPOLOGY [DIR]       DIR keeps the data for the next time (default ./var/TOPOLOGY; for root
+#                                     /var/tmp/doorbuster/TOPOLOGY, which user `postgres` can get to)
 #
 #   single      one Redis, one PostgreSQL
 #   sentinel    a Redis, a replica and three Sentinels; one PostgreSQL
@@ -243,6 +244,9 @@ postgres_init() {
     mkdir -p "$dir/$1"
     [ "$(id -u)" -ne 0 ] || chown postgres: "$dir/$1"
     # shellcheck disable=SC2046 # words
+    (cd / && setpriv $(as_postgres) test -w "$dir/$1") ||
+        die "user postgres, as whom PostgreSQL runs, cannot get to $dir: name another DIR"
+    # shellcheck disable=SC2046 # words
     (cd "$dir/$1" && setpriv $(as_postgres) initdb -D "$data" -U postgres -A trust -E UTF8 --locale=C --no-sync) \
         >>"$dir/$1.log" 2>&1 || die "initdb: $dir/$1.log"
 }
@@ -360,7 +364,7 @@ secret_of() {
 }
 
 usage() {
-    sed -n 's/^# \{0,1\}//; 3,20p' "$0" >&2
+    sed -n 's/^# \{0,1\}//; 3,21p' "$0" >&2
     exit 2
 }
 
@@ -369,7 +373,9 @@ single | sentinel | cluster | tls | passwords | standby | pgbouncer) ;;
 *) usage ;;
 esac
 need redis-server redis-sentinel redis-cli postgres psql setpriv openssl
-dir=${2:-$here/../var/$topology}
+default=$here/../var/$topology
+[ "$(id -u)" -ne 0 ] || default=/var/tmp/doorbuster/$topology
+dir=${2:-$default}
 mkdir -p "$dir"
 dir=$(cd "$dir" && pwd)
 # Sentinel and Cluster remember addresses.

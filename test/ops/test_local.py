@@ -4,12 +4,13 @@
 import os
 import re
 import signal
+import subprocess
 import urllib.parse
 
 import pytest
 
-from support.daemon import Scratch, wait_until
-from support.local import Local
+from support.daemon import ROOT, Scratch, wait_until
+from support.local import Local, free_span
 from support.pq import Pq, query
 from support.resp import RedisError, Resp
 
@@ -84,3 +85,14 @@ def test_script_that_is_killed_takes_all_along(place):
     with Local("single", place) as local:
         local.process.send_signal(signal.SIGKILL)
         wait_until(lambda: not local.ports_open(), "all ended")
+
+
+def test_a_directory_that_postgres_cannot_get_to(place):
+    if os.geteuid() != 0:
+        return  # PostgreSQL runs as the one who asks
+    private = place / "private"
+    private.mkdir(0o700)
+    done = subprocess.run([ROOT / "ops/local.sh", "single", private], capture_output=True, text=True, timeout=60, check=False,
+                          env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "OPS_PORT": str(free_span())})  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "cannot get to" in done.stderr and "name another DIR" in done.stderr, done.stderr
