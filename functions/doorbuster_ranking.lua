@@ -1,11 +1,12 @@
-#!lua name=doorbuster_ranking_v1
+#!lua name=doorbuster_ranking_v2
 -- SPDX-License-Identifier: Apache-2.0
 --
 -- The ranking in Redis: the ledger's sums, copied, and boards made of them. docs/ranking.md says
 -- what the keys are. Every call has one key, <prefix>meta; the others have its hash tag.
 --
 --   meta    hash: the state of the copy
---   sums    hash: product -> cmsgpack {category, then six numbers a day, in order of days}
+--   sums    hash: product -> cmsgpack {category, its version, then six numbers a day,
+--           in order of days}
 --   ids     sorted set: product -> product, to go through them in pieces
 --   boards  hash: name of a board -> cmsgpack of what is known of it
 --   b:<n>   sorted set: a board; score -units, the rest of the order in the member
@@ -19,7 +20,7 @@
 -- `cursor`.
 
 local OK, LOST, NOT_HELD, MAKING, BUSY = 0, 1, 2, 3, 4
-local STRIDE = 6
+local FIRST, STRIDE = 3, 6 -- of the days in a record
 local LOW = 1073741824 -- 2^30
 local HIGH_MIDDLE = 1099511627776 -- 2^40: makes the high part of any revenue positive
 local TOUCH_S = 10
@@ -76,7 +77,7 @@ end
 
 local function total(record, from, to)
     local units, high, low, reached = 0, 0, 0, 0
-    for i = #record - STRIDE + 1, 2, -STRIDE do
+    for i = #record - STRIDE + 1, FIRST, -STRIDE do
         local day = record[i]
         if day < from then
             break
@@ -105,10 +106,10 @@ end
 -- Where the day begins in the record, or where it would, and whether it is there.
 local function find_day(record, day)
     local i = #record - STRIDE + 1
-    while i >= 2 and record[i] > day do
+    while i >= FIRST and record[i] > day do
         i = i - STRIDE
     end
-    if i >= 2 and record[i] == day then
+    if i >= FIRST and record[i] == day then
         return i, true
     end
     return i + STRIDE, false
@@ -182,12 +183,9 @@ end
 
 -- ---- putting ----
 
-local function product_get(at, id, category)
+local function product_get(at, id)
     local packed = redis.call('HGET', at.sums, id)
-    if packed then
-        return cmsgpack.unpack(packed), false
-    end
-    return { category }, true
+    return packed and cmsgpack.unpack(packed)
 end
 
 local function product_store(at, id, record, is_new)
@@ -199,18 +197,18 @@ local function product_store(at, id, record, is_new)
 end
 
 local function trim(record, day)
-    local first = 2
+    local first = FIRST
     while first <= #record and record[first] < day do
         first = first + STRIDE
     end
-    if first == 2 then
+    if first == FIRST then
         return false
     end
     local kept = #record - first + 1
     for i = 0, kept - 1 do
-        record[2 + i] = record[first + i]
+        record[FIRST + i] = record[first + i]
     end
-    for i = #record, 2 + kept, -1 do
+    for i = #record, FIRST + kept, -1 do
         record[i] = nil
     end
     return true
@@ -236,21 +234,53 @@ local function same_day(record, i, args, first)
     return true
 end
 
--- args from `first`: id, category, the day's six numbers. True: an answer may have changed.
+-- The product's boards, if that version of its category is a higher one. Whether it is, and whether
+-- an answer may have changed.
+local function category_set(at, boards, record, id, to, version)
+    local from = record[1]
+    if version <= record[2] then
+        return false, false
+    end
+    for _, board in ipairs(boards) do
+        if board.category ~= false and from ~= to then
+            local units, m = part_of(board, record, id)
+            if board_has(board, id, from) then
+                board_change(at, board, units, m, 0, nil)
+            elseif board_has(board, id, to) then
+                board_change(at, board, 0, nil, units, m)
+            end
+        end
+    end
+    record[1], record[2] = to, version
+    return true, from ~= to
+end
+
+-- args from `first`: id, category, its version, the day's six numbers. True: an answer may have
+-- changed. Version -1: there is no sum, only the category counts.
 local function put_one(at, boards, args, first)
-    local id, day = tonumber(args[first]), tonumber(args[first + 2])
-    if day < at.accept then
+    local id, day = tonumber(args[first]), tonumber(args[first + 3])
+    local version = tonumber(args[first + 4])
+    local held = version >= 0 and day >= at.accept
+    local record, raised, any = product_get(at, args[first]), false, false
+    local is_new = not record
+    if is_new and not held then
         return false
+    elseif is_new then
+        record = { args[first + 1], tonumber(args[first + 2]) }
+    else
+        raised, any = category_set(at, boards, record, id, args[first + 1], tonumber(args[first + 2]))
     end
-    local record, is_new = product_get(at, args[first], args[first + 1])
     local i, there = find_day(record, day)
-    if there and tonumber(args[first + 3]) <= record[i + 1] then
-        return false
+    if not held or (there and version <= record[i + 1]) then
+        if raised then
+            product_store(at, args[first], record, false)
+        end
+        return any
     end
-    if there and same_day(record, i, args, first + 2) then
-        record[i + 1] = tonumber(args[first + 3])
+    if there and same_day(record, i, args, first + 3) then
+        record[i + 1] = version
         product_store(at, args[first], record, is_new)
-        return false
+        return any
     end
     local touched = {}
     for _, board in ipairs(boards) do
@@ -259,7 +289,7 @@ local function put_one(at, boards, args, first)
             touched[#touched + 1] = { board, units, old }
         end
     end
-    day_set(record, i, there, args, first + 2)
+    day_set(record, i, there, args, first + 3)
     for _, t in ipairs(touched) do
         local units, new = part_of(t[1], record, id)
         board_change(at, t[1], t[2], t[3], units, new)
@@ -269,14 +299,14 @@ local function put_one(at, boards, args, first)
     return true
 end
 
--- args: token of the copy or '', time, then eight for each sum.
+-- args: token of the copy or '', time, then nine for each sum.
 local function put(keys, args)
     local at = enter(keys)
     if not at.accepting or (args[1] ~= '' and at.copier ~= args[1]) then
         return answer(at, LOST)
     end
     local boards, count, any = boards_of(at), at.count, false
-    for first = 3, #args, 8 do
+    for first = 3, #args, 9 do
         any = put_one(at, boards, args, first) or any
     end
     if any then
@@ -291,31 +321,26 @@ local function put(keys, args)
     return answer(at, OK)
 end
 
--- args: id, category.
+-- args: id, category, its version.
 local function move(keys, args)
     local at = enter(keys)
     if not at.accepting then
         return answer(at, LOST)
     end
-    local id, to = tonumber(args[1]), args[2]
-    local record, is_new = product_get(at, args[1], to)
-    local from = record[1]
-    if from == to and not is_new then
-        return answer(at, OK)
+    local version = tonumber(args[3])
+    local record, raised, any = product_get(at, args[1]), true, true
+    local is_new = not record
+    if is_new then
+        record = { args[2], version }
+    else
+        raised, any = category_set(at, boards_of(at), record, tonumber(args[1]), args[2], version)
     end
-    for _, board in ipairs(boards_of(at)) do
-        if board.category ~= false and from ~= to then
-            local units, m = part_of(board, record, id)
-            if board_has(board, id, from) then
-                board_change(at, board, units, m, 0, nil)
-            elseif board_has(board, id, to) then
-                board_change(at, board, 0, nil, units, m)
-            end
-        end
+    if raised then
+        product_store(at, args[1], record, is_new)
     end
-    record[1] = to
-    product_store(at, args[1], record, is_new)
-    changed(at)
+    if any then
+        changed(at)
+    end
     return answer(at, OK)
 end
 
@@ -417,9 +442,9 @@ local function sweep(keys, args)
     local count, day = at.count, math.min(at.accept, at.from)
     for _, id in ipairs(ids) do
         local record = cmsgpack.unpack(redis.call('HGET', at.sums, id))
-        if trim(record, day) and #record > 1 then
+        if trim(record, day) and #record >= FIRST then
             product_store(at, id, record, false)
-        elseif #record == 1 then
+        elseif #record < FIRST then
             redis.call('HDEL', at.sums, id)
             redis.call('ZREM', at.ids, id)
             at.count = at.count - 1
@@ -567,12 +592,12 @@ local function read(keys, args)
     return read_product(at, board, reply, args[6], tonumber(args[7]))
 end
 
-redis.register_function('ranking_v1_put', put)
-redis.register_function('ranking_v1_move', move)
-redis.register_function('ranking_v1_copy_begin', copy_begin)
-redis.register_function('ranking_v1_copy_end', copy_end)
-redis.register_function{ function_name = 'ranking_v1_lose', callback = lose, flags = { 'allow-oom' } }
-redis.register_function('ranking_v1_forget', forget)
-redis.register_function('ranking_v1_sweep', sweep)
-redis.register_function{ function_name = 'ranking_v1_status', callback = status, flags = { 'no-writes' } }
-redis.register_function('ranking_v1_read', read)
+redis.register_function('ranking_v2_put', put)
+redis.register_function('ranking_v2_move', move)
+redis.register_function('ranking_v2_copy_begin', copy_begin)
+redis.register_function('ranking_v2_copy_end', copy_end)
+redis.register_function{ function_name = 'ranking_v2_lose', callback = lose, flags = { 'allow-oom' } }
+redis.register_function('ranking_v2_forget', forget)
+redis.register_function('ranking_v2_sweep', sweep)
+redis.register_function{ function_name = 'ranking_v2_status', callback = status, flags = { 'no-writes' } }
+redis.register_function('ranking_v2_read', read)

@@ -29,7 +29,9 @@ static enum err collect_products(struct ledger_rows *rows, struct ledger_changes
             products[changes->product_count++] =
                 (struct ledger_product_changed){ .product_id = row->row.key.a,
                                                  .listed = row->created || row->listed,
-                                                 .category = row->product.category };
+                                                 .category = row->product.category,
+                                                 .category_version =
+                                                     row->product.category_version };
     }
     changes->products = products;
     return ERR_OK;

@@ -84,6 +84,7 @@ void ledger_order_sums_add(struct ledger_rows *rows, const struct ledger_order *
         row->sale.day = order->sold_day;
         row->sale.version++;
         row->sale.category = product->product.category;
+        row->sale.category_version = product->product.category_version;
         sum->product_id = line->product_id;
         sum->units = add_clamped(sum->units, sign * line->quantity);
         sum->revenue = add_clamped(sum->revenue, sign * line->quantity * line->unit_price);

@@ -21,13 +21,19 @@ enum err ledger_decide_product_create(struct ledger_rows *rows,
         return ERR_OK;
     if (!row)
         return ERR_NOMEM;
-    product->held = 0;
+    product->held = product->category_version = 0;
     product->created_at_ms = rows->now_ms;
     row->product = *product;
     row->created = row->listed = true;
     rows->product_count++;
     rows->sequences_changed = true;
     return ERR_OK;
+}
+
+static void move(struct ledger_product *product, struct str category)
+{
+    product->category_version += !str_equal(product->category, category);
+    product->category = category;
 }
 
 enum err ledger_decide_product_change(struct ledger_rows *rows,
@@ -44,7 +50,7 @@ enum err ledger_decide_product_change(struct ledger_rows *rows,
     if (change->has_description)
         row->product.description = to->description;
     if (change->has_category)
-        row->product.category = to->category;
+        move(&row->product, to->category);
     if (change->has_price)
         row->product.price = to->price;
     if (change->has_stock)

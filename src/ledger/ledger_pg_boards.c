@@ -82,12 +82,13 @@ static enum err category_of(struct ledger_boards_source *base, int64_t product_i
                             struct arena *arena, struct str *ret_category)
 {
     struct source *source = self(base);
+    int64_t version;
 
     (void)arena;
     if (!source->is_known)
         TRY(ledger_pg_categories_read(source->conn, &source->known));
     source->is_known = true;
-    *ret_category = ledger_pg_category_of(&source->known, product_id);
+    *ret_category = ledger_pg_category_of(&source->known, product_id, &version);
     return ERR_OK;
 }
 

@@ -8,6 +8,7 @@ enum { KNOWN_FIRST = 1024 };
 
 struct known_category {
     int64_t product_id;
+    int64_t version;
     struct str category; /* of the arena */
 };
 
@@ -25,6 +26,7 @@ static enum err know(void *context, const struct pg_tuple *tuple)
         return ERR_NOMEM;
     struct known_category *known = &categories->known[categories->count++];
     known->product_id = ledger_pg_tuple_int(tuple, 0);
+    known->version = ledger_pg_tuple_int(tuple, 2);
     known->category = arena_copy(&categories->arena, tuple->columns[1]);
     return known->category.ptr ? ERR_OK : ERR_NOMEM;
 }
@@ -32,7 +34,8 @@ static enum err know(void *context, const struct pg_tuple *tuple)
 enum err ledger_pg_categories_read(PGconn *conn, struct pg_categories *categories)
 {
     return ledger_pg_copy(conn,
-                          "SELECT product_id, category FROM products WHERE category <> ''"
+                          "SELECT product_id, coalesce(category, ''), category_version"
+                          " FROM products WHERE category <> '' OR category_version > 0"
                           " ORDER BY product_id",
                           know, categories);
 }
@@ -45,7 +48,8 @@ static int by_product(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-struct str ledger_pg_category_of(const struct pg_categories *categories, int64_t product_id)
+struct str ledger_pg_category_of(const struct pg_categories *categories, int64_t product_id,
+                                 int64_t *ret_version)
 {
     const struct known_category wanted = { .product_id = product_id };
     const struct known_category *known =
@@ -53,5 +57,6 @@ struct str ledger_pg_category_of(const struct pg_categories *categories, int64_t
                                     sizeof *categories->known, by_product)
                           : NULL;
 
+    *ret_version = known ? known->version : 0;
     return known ? known->category : STR_NONE;
 }

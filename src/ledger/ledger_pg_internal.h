@@ -153,8 +153,10 @@ void ledger_pg_coupon(const PGresult *result, int row, struct coupon *ret_coupon
 #define PG_HELD_COLUMNS \
     "coupon_id, slot, user_id, user_coupon_id, issued_at, expires_at, uses, used_at"
 void ledger_pg_held(const PGresult *result, int row, int column, struct ledger_held *ret_held);
-#define PG_PRODUCT_COLUMNS "product_id, name, description, category, price, stock, held, created_at"
-enum { PG_PRODUCT_COLUMN_COUNT = 8 };
+#define PG_PRODUCT_COLUMNS                                          \
+    "product_id, name, description, category, price, stock, held, " \
+    "created_at, category_version"
+enum { PG_PRODUCT_COLUMN_COUNT = 9 };
 enum err ledger_pg_product(struct arena *arena, const PGresult *result, int row, int column,
                            struct ledger_product *ret_product) MUST_CHECK;
 #define PG_ORDER_COLUMNS                                                              \

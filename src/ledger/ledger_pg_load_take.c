@@ -102,6 +102,7 @@ enum err ledger_pg_product(struct arena *arena, const PGresult *result, int row,
         .stock = trip_get(result, row, column + 5),
         .held = trip_get(result, row, column + 6),
         .created_at_ms = trip_get(result, row, column + 7),
+        .category_version = trip_get(result, row, column + 8),
     };
     TRY(trip_copy_text(arena, result, row, column + 1, &ret_product->name));
     TRY(trip_copy_text(arena, result, row, column + 2, &ret_product->description));

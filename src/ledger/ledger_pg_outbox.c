@@ -21,17 +21,20 @@ enum {
     COL_UNITS,
     COL_REVENUE,
     COL_REACHED,
-    COL_CATEGORY
+    COL_CATEGORY,
+    COL_CATEGORY_VERSION
 };
 
-/* What a row of the outbox says is only which sum; the sum is as it is now. */
+/* What a row of the outbox says is only which sum; the sum is as it is now. Where there is none,
+ * the product has moved. */
 static const char take_sql[] =
     "SELECT id, day, product_id,"
     " (extract(epoch FROM clock_timestamp()) * 1000)::bigint - noted_at,"
-    " version, units, revenue, reached_at, coalesce(category, '')"
+    " coalesce(version, -1), coalesce(units, 0), coalesce(revenue, 0), coalesce(reached_at, 0),"
+    " coalesce(category, ''), coalesce(category_version, 0)"
     " FROM (SELECT id, day, product_id, noted_at FROM sales_outbox ORDER BY id LIMIT 500"
     " FOR UPDATE SKIP LOCKED) AS taken"
-    " JOIN sales USING (day, product_id) LEFT JOIN products USING (product_id) ORDER BY id";
+    " LEFT JOIN sales USING (day, product_id) LEFT JOIN products USING (product_id) ORDER BY id";
 _Static_assert(LEDGER_RELAY_AT_ONCE == 500, "as the statement has it");
 
 static const char compact_sql[] =
@@ -102,6 +105,7 @@ static struct ledger_sale sale_of(const PGresult *rows, int row)
                  .reached_ms = number(rows, row, COL_REACHED) },
         .category = { PQgetvalue(rows, row, COL_CATEGORY),
                       (size_t)PQgetlength(rows, row, COL_CATEGORY) },
+        .category_version = number(rows, row, COL_CATEGORY_VERSION),
     };
 }
 

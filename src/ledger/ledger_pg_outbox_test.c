@@ -178,6 +178,59 @@ static void test_cut_off(void **state)
     ledger_fault_set(one, false);
 }
 
+static void move(struct ledger *ledger, int64_t product_id, struct str category)
+{
+    struct ledger_command change = { .op = LEDGER_PRODUCT_CHANGE,
+                                     .product_change = { .product_id = product_id,
+                                                         .has_category = true,
+                                                         .to = { .category = category } } };
+
+    ledger_run(ledger, &change);
+    assert_ok(change.err);
+    ledger_command_fini(&change);
+}
+
+static bool take_scanned(void *context, const struct ledger_sale *sale)
+{
+    struct ledger_sale *taken = context;
+
+    if (sale->sum.product_id == 2)
+        *taken = *sale;
+    return true;
+}
+
+/* A product that moves is noted, sold or not; what is copied knows which move was the last. */
+static void test_moved(void **state)
+{
+    struct copier copier = { .relay.copy = copy };
+    struct ledger_sale scanned;
+
+    (void)state;
+    sell(one, 2, 1);
+    move(two, 1, STR("tea"));
+    move(two, 1, STR("tea")); /* it is there */
+    move(one, 2, STR_NONE);
+    move(two, 2, STR("tea"));
+    assert_int_equal(noted(), 4);
+    assert_ok(ledger_relay_sales(one, &copier.relay));
+    assert_int_equal(copier.count, 4);
+    assert_int_equal(copier.in_tea, 4);
+    for (size_t i = 0; i < copier.count; i++) {
+        const struct ledger_sale *sale = &copier.sales[i];
+        assert_int_equal(sale->version > 0, i == 0);
+        assert_int_equal(sale->sum.product_id, i == 1 ? 1 : 2);
+        assert_int_equal(sale->category_version, i == 1 ? 1 : 2);
+    }
+    assert_int_equal(noted(), 0);
+    move(one, 2, STR_NONE);
+    assert_ok(ledger_scan_sales(one, DAY, take_scanned, &scanned));
+    assert_int_equal(scanned.category.len, 0);
+    assert_int_equal(scanned.category_version, 3);
+    sell(two, 2, 1);
+    assert_ok(ledger_relay_sales(two, &copier.relay));
+    assert_int_equal(copier.sales[copier.count - 1].category_version, 3);
+}
+
 static void test_compact(void **state)
 {
     struct copier copier = { .relay.copy = NULL };
@@ -202,6 +255,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_not_copied, setup, teardown),
         cmocka_unit_test_setup_teardown(test_two_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cut_off, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_moved, setup, teardown),
         cmocka_unit_test_setup_teardown(test_compact, setup, teardown),
     };
 

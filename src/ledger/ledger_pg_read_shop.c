@@ -79,8 +79,9 @@ static void add_unsold(struct pg_trip *trip, const struct ledger_read *read)
     trip_int(trip, read->limit ? LOOK_MAX + 1 : 0);
 }
 
-#define PRODUCT_COLUMNS_P \
-    "p.product_id, p.name, p.description, p.category, p.price, p.stock, p.held, p.created_at"
+#define PRODUCT_COLUMNS_P                                                                      \
+    "p.product_id, p.name, p.description, p.category, p.price, p.stock, p.held, p.created_at," \
+    " p.category_version"
 
 bool ledger_pg_read_shop_add(struct pg_trip *trip, const struct ledger_read *read)
 {

@@ -33,7 +33,8 @@ struct pg_categories {
 void ledger_pg_categories_fini(struct pg_categories *categories);
 enum err ledger_pg_categories_read(PGconn *conn, struct pg_categories *categories) MUST_CHECK;
 /* As long as they are there; ptr NULL: none. */
-struct str ledger_pg_category_of(const struct pg_categories *categories, int64_t product_id);
+struct str ledger_pg_category_of(const struct pg_categories *categories, int64_t product_id,
+                                 int64_t *ret_version);
 
 enum err ledger_pg_scan_sales(struct ledger *ledger, int64_t from_day,
                               bool (*each)(void *context, const struct ledger_sale *sale),

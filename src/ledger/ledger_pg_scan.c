@@ -150,9 +150,9 @@ static enum err each_sale(void *context, const struct pg_tuple *tuple)
                                 .sum = { .product_id = product_id,
                                          .units = ledger_pg_tuple_int(tuple, 3),
                                          .revenue = ledger_pg_tuple_int(tuple, 4),
-                                         .reached_ms = ledger_pg_tuple_int(tuple, 5) },
-                                .category = ledger_pg_category_of(&scan->categories, product_id) };
+                                         .reached_ms = ledger_pg_tuple_int(tuple, 5) } };
 
+    sale.category = ledger_pg_category_of(&scan->categories, product_id, &sale.category_version);
     return scan->each(scan->context, &sale) ? ERR_OK : ERR_NOMEM;
 }
 

@@ -19,7 +19,8 @@ static void count_category(struct pg_trip *trip, struct str category, int64_t ch
 }
 
 /* How many products a category has is kept, never counted. A product that moves makes the backup's
- * boards out of date, though nothing was sold. */
+ * boards out of date, though nothing was sold, and is noted for those who copy to a shared ranking:
+ * on a day on which nothing was sold. */
 static void add_category(struct pg_trip *trip, const struct ledger_product_row *row, int64_t now_ms)
 {
     if (row->created) {
@@ -31,6 +32,8 @@ static void add_category(struct pg_trip *trip, const struct ledger_product_row *
     trip_add(trip, PG_STORE_ROWS,
              "UPDATE store SET category_moved_at = greatest(category_moved_at, $1)");
     trip_int(trip, now_ms);
+    trip_add(trip, PG_STORE_ROWS, "INSERT INTO sales_outbox (day, product_id) VALUES (0, $1)");
+    trip_int(trip, row->product.product_id);
     count_category(trip, row->category_before, -1);
     count_category(trip, row->product.category, 1);
 }
@@ -44,9 +47,10 @@ static void add_product(struct pg_trip *trip, const struct ledger_product_row *r
     add_category(trip, row, now_ms);
     trip_add(trip, PG_STORE_ROWS,
              row->created ? "INSERT INTO products (" PG_PRODUCT_COLUMNS ") VALUES"
-                            " ($1, $2, $3, $4, $5, $6, $7, $8)"
+                            " ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
                           : "UPDATE products SET name = $2, description = $3, category = $4,"
-                            " price = $5, stock = $6, held = $7 WHERE product_id = $1");
+                            " price = $5, stock = $6, held = $7, category_version = $8"
+                            " WHERE product_id = $1");
     trip_int(trip, product->product_id);
     trip_text(trip, product->name);
     trip_text(trip, product->description);
@@ -56,6 +60,7 @@ static void add_product(struct pg_trip *trip, const struct ledger_product_row *r
     trip_int(trip, product->held);
     if (row->created)
         trip_int(trip, product->created_at_ms);
+    trip_int(trip, product->category_version);
 }
 
 static void add_products(struct pg_trip *trip, const struct ledger_rows *rows)

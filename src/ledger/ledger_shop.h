@@ -21,6 +21,7 @@ struct ledger_product {
     int64_t stock; /* what can be bought: without `held` */
     int64_t held;  /* by open attempts to pay */
     int64_t created_at_ms;
+    int64_t category_version;               /* how often that was changed */
     struct str name, description, category; /* ptr NULL: none; never for the name */
 };
 
@@ -205,9 +206,10 @@ struct ledger_order_import {
 
 /* One row of the sums. */
 struct ledger_sale {
-    int64_t day, version;
+    int64_t day, version; /* version -1: nothing was sold, only the category has changed */
     struct sales_sum sum;
     struct str category; /* the product's present one; ptr NULL: none */
+    int64_t category_version;
 };
 
 /* A finished board of the backup. `entries`, best first. */
@@ -236,6 +238,7 @@ struct ledger_product_changed {
     int64_t product_id;
     bool listed;         /* more than its stock: it is new, or has another name, price, category */
     struct str category; /* the present one */
+    int64_t category_version;
 };
 
 struct ledger_changes {

@@ -37,7 +37,8 @@ enum err ledger_sqlite_scan_sales(struct ledger *ledger, int64_t from_day,
 
     TRY(ledger_sqlite_sales_open(ledger, &db));
     TRY(sqlite_db_prepare(db,
-                          "SELECT day, version, product_id, units, revenue, reached_at, category"
+                          "SELECT day, version, product_id, units, revenue, reached_at, category,"
+                          " category_version"
                           " FROM sales LEFT JOIN products USING (product_id)"
                           " WHERE day >= ? ORDER BY day",
                           &stmt));
@@ -49,7 +50,8 @@ enum err ledger_sqlite_scan_sales(struct ledger *ledger, int64_t from_day,
                                              .units = sqlite3_column_int64(stmt, 3),
                                              .revenue = sqlite3_column_int64(stmt, 4),
                                              .reached_ms = sqlite3_column_int64(stmt, 5) },
-                                    .category = sqlite_db_text(stmt, 6) };
+                                    .category = sqlite_db_text(stmt, 6),
+                                    .category_version = sqlite3_column_int64(stmt, 7) };
         if (!each(context, &sale))
             return ERR_NOMEM;
     }

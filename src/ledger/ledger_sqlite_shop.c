@@ -15,7 +15,8 @@ enum err ledger_sqlite_shop_prepare(struct sqlite_ledger *ledger)
           "INSERT INTO products (product_id, name, description, category, price,"
           " stock, held, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)" },
         { &s->update_product, "UPDATE products SET name = ?2, description = ?3, category = ?4,"
-                              " price = ?5, stock = ?6, held = ?7 WHERE product_id = ?1" },
+                              " price = ?5, stock = ?6, held = ?7, category_version = ?8"
+                              " WHERE product_id = ?1" },
         { &s->store_stock, "UPDATE products SET stock = ?2, held = ?3 WHERE product_id = ?1" },
         { &s->count_category, "INSERT INTO categories (category, products) VALUES (?1, max(?2, 0))"
                               " ON CONFLICT (category) DO UPDATE SET products = products + ?2" },
@@ -38,6 +39,7 @@ enum err ledger_sqlite_product(struct arena *arena, sqlite3_stmt *stmt, int colu
         .stock = sqlite3_column_int64(stmt, column + 5),
         .held = sqlite3_column_int64(stmt, column + 6),
         .created_at_ms = sqlite3_column_int64(stmt, column + 7),
+        .category_version = sqlite3_column_int64(stmt, column + 8),
     };
     TRY(ledger_sqlite_text(arena, stmt, column + 1, &ret_product->name));
     TRY(ledger_sqlite_text(arena, stmt, column + 2, &ret_product->description));
@@ -150,8 +152,7 @@ static enum err store_product(struct sqlite_shop_statements *s,
     sqlite3_bind_int64(stmt, 5, product->price);
     sqlite3_bind_int64(stmt, 6, product->stock);
     sqlite3_bind_int64(stmt, 7, product->held);
-    if (row->created)
-        sqlite3_bind_int64(stmt, 8, product->created_at_ms);
+    sqlite3_bind_int64(stmt, 8, row->created ? product->created_at_ms : product->category_version);
     return sqlite_db_run(stmt);
 }
 

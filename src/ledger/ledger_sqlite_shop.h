@@ -14,8 +14,10 @@ struct sqlite_shop_reads {
 
 /* A row of `SELECT PRODUCT_COLUMNS FROM products`, from `column` on; strings go into `arena`.
  * ERR_NOMEM. */
-#define PRODUCT_COLUMNS "product_id, name, description, category, price, stock, held, created_at"
-enum { PRODUCT_COLUMN_COUNT = 8 };
+#define PRODUCT_COLUMNS                                             \
+    "product_id, name, description, category, price, stock, held, " \
+    "created_at, category_version"
+enum { PRODUCT_COLUMN_COUNT = 9 };
 enum err ledger_sqlite_product(struct arena *arena, sqlite3_stmt *stmt, int column,
                                struct ledger_product *ret_product) MUST_CHECK;
 

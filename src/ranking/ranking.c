@@ -14,9 +14,9 @@ enum err ranking_put_surely(struct ranking *ranking, const struct ranking_sum *s
     return ranking->backend->put_surely(ranking, sums, count);
 }
 
-void ranking_move(struct ranking *ranking, int64_t product_id, struct str category)
+void ranking_move(struct ranking *ranking, int64_t product_id, struct str category, int64_t version)
 {
-    ranking->backend->move(ranking, product_id, category);
+    ranking->backend->move(ranking, product_id, category, version);
 }
 
 enum err ranking_copy_begin(struct ranking *ranking, int64_t from_day)

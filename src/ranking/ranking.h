@@ -26,9 +26,10 @@ struct ranking_client;
 /* One (day, product) as the ledger has it, after a change. */
 struct ranking_sum {
     int64_t day;
-    int64_t version; /* of this sum: one not above what is there changes nothing */
+    int64_t version; /* of this sum: one not above what is there changes nothing; -1: none */
     struct sales_sum sum;
-    struct str category; /* "": none; counts if the product is new here, then ranking_move() says */
+    struct str category;      /* "": none; as by ranking_move() */
+    int64_t category_version; /* one not above what is there changes nothing */
 };
 /* Any thread; never waits for I/O. What cannot be taken (no memory, fault on) makes the ranking
  * *incomplete*: unreadable until it has been copied again from the beginning. */
@@ -37,8 +38,10 @@ void ranking_put(struct ranking *ranking, const struct ranking_sum *sums, size_t
  * incomplete by that, whoever called does it again. */
 enum err ranking_put_surely(struct ranking *ranking, const struct ranking_sum *sums,
                             size_t count) MUST_CHECK;
-/* The product is in another category now: in every day, those to come, too. Any thread. */
-void ranking_move(struct ranking *ranking, int64_t product_id, struct str category);
+/* The product is in another category now, if that version is higher than the one that is known: in
+ * every day, those to come, too. Any thread. */
+void ranking_move(struct ranking *ranking, int64_t product_id, struct str category,
+                  int64_t version);
 
 /*
  * A full copy: begin, put everything from `from_day` on, end. In between, sums that are put by

@@ -7,7 +7,7 @@ struct ranking_backend {
     const char *source;
     void (*put)(struct ranking *ranking, const struct ranking_sum *sums, size_t count);
     enum err (*put_surely)(struct ranking *ranking, const struct ranking_sum *sums, size_t count);
-    void (*move)(struct ranking *ranking, int64_t product_id, struct str category);
+    void (*move)(struct ranking *ranking, int64_t product_id, struct str category, int64_t version);
     enum err (*copy_begin)(struct ranking *ranking, int64_t from_day);
     enum err (*copy_end)(struct ranking *ranking);
     void (*forget_before)(struct ranking *ranking, int64_t day);

@@ -41,7 +41,7 @@ static void test_first_copy(void **state)
     conf_sell(DAY, 1, 1, 4); /* the copy is behind */
     conf_sell(DAY - 3, 2, 1, 6);
     conf_sell(DAY - 4, 3, 1, 7); /* not to be held */
-    ranking_move(world.ranking, 4, STR("tea"));
+    ranking_move(world.ranking, 4, STR("tea"), 1);
     expect_unreadable();
     assert_ok(ranking_copy_end(world.ranking));
     expect_status(true, false, DAY - 3);
@@ -151,11 +151,12 @@ static void test_lost_moves(void **state)
     sum.category = STR("tea");
     conf_put(&sum);
     ranking_fault_set(world.ranking, true);
-    ranking_move(world.ranking, 1, STR("cups"));
+    ranking_move(world.ranking, 1, STR("cups"), 1);
     ranking_fault_set(world.ranking, false);
     expect_unreadable();
     assert_ok(ranking_copy_begin(world.ranking, FROM_DAY));
     sum.category = STR("cups");
+    sum.category_version = 1;
     conf_put(&sum); /* the same version: only the copy knows of the move */
     assert_ok(ranking_copy_end(world.ranking));
     conf_expect_top(SALES_DAILY, DAY, STR("cups"), IDS(1));

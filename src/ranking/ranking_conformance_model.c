@@ -23,6 +23,7 @@ static const struct str category_names[CATEGORIES] = { { "", 0 }, { "tea", 3 }, 
 /* What the ledger has. */
 static struct ranking_sum ledger[DAYS][PRODUCTS]; /* version 0: nothing */
 static struct str categories[PRODUCTS];
+static int64_t category_versions[PRODUCTS];
 /* What has arrived of it. */
 static struct ranking_sum model[DAYS][PRODUCTS];
 static int64_t from_day;
@@ -64,8 +65,13 @@ static void deliver(const struct ranking_sum *sum)
     struct ranking_sum *known = &model[sum->day - FIRST][sum->sum.product_id - 1];
     int64_t product = sum->sum.product_id - 1;
 
-    /* An old category is no harm once the product is known. */
-    given.category = held_at_all(product) ? category_names[any(CATEGORIES)] : categories[product];
+    /* A category that is not newer is no harm once the product is known. */
+    given.category = categories[product];
+    given.category_version = category_versions[product];
+    if (held_at_all(product)) {
+        given.category = category_names[any(CATEGORIES)];
+        given.category_version = (int64_t)any((uint64_t)category_versions[product] + 1);
+    }
     ranking_put(world.ranking, &given, 1);
     if (given.day >= from_day && given.version > known->version)
         *known = given;
@@ -106,7 +112,14 @@ static void move(void)
     int64_t product = (int64_t)any(PRODUCTS);
 
     categories[product] = category_names[any(CATEGORIES)];
-    ranking_move(world.ranking, product + 1, categories[product]);
+    struct ranking_sum note = { .version = -1,
+                                .sum.product_id = product + 1,
+                                .category = categories[product],
+                                .category_version = ++category_versions[product] };
+    if (any(2))
+        ranking_put(world.ranking, &note, 1);
+    else
+        ranking_move(world.ranking, product + 1, note.category, note.category_version);
 }
 
 static void copy(void)

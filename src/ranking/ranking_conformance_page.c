@@ -86,7 +86,9 @@ static void sell_in(int64_t day, int64_t product_id, int64_t version, int64_t un
 
 static void move(int64_t product_id, struct str category)
 {
-    ranking_move(world.ranking, product_id, category);
+    static int64_t version;
+
+    ranking_move(world.ranking, product_id, category, ++version);
     world.host->settle();
 }
 
@@ -114,6 +116,53 @@ static void test_categories(void **state)
     assert_int_equal(read.product.rank, 2);
     assert_int_equal(read.entry_count, 1);
     assert_int_equal(read.entries[0].sum.product_id, 1);
+}
+
+static void move_to(struct str category, int64_t version)
+{
+    ranking_move(world.ranking, 1, category, version);
+    world.host->settle();
+}
+
+/* A move comes late, twice, with a sum of its day, of a day that is not held, or of none. */
+static void test_category_versions(void **state)
+{
+    struct str tea = STR("tea"), cups = STR("cups"), none = STR("");
+    struct ranking_sum sum = conf_sum(DAY, 1, 5, 9);
+
+    (void)state;
+    sum.category = tea;
+    sum.category_version = 3;
+    conf_put(&sum);
+    conf_expect_top(SALES_DAILY, DAY, tea, IDS(1));
+    conf_expect_top(SALES_DAILY, DAY, cups, IDS(0));
+    move_to(cups, 2);
+    move_to(cups, 3);
+    conf_expect_top(SALES_DAILY, DAY, tea, IDS(1));
+    move_to(cups, 4);
+    move_to(none, 3);
+    conf_expect_top(SALES_DAILY, DAY, tea, IDS(0));
+    conf_expect_top(SALES_DAILY, DAY, cups, IDS(1));
+    sum.category_version = 5; /* a sum that is not newer, of a category that is */
+    conf_put(&sum);
+    conf_expect_top(SALES_DAILY, DAY, tea, IDS(1));
+    sum = (struct ranking_sum){
+        .version = -1, .sum.product_id = 1, .category = cups, .category_version = 6
+    };
+    conf_put(&sum);
+    conf_expect_top(SALES_DAILY, DAY, tea, IDS(0));
+    conf_expect_top(SALES_DAILY, DAY, cups, IDS(1));
+    sum = conf_sum(DAY - 1000, 1, 7, 7);
+    sum.category = tea;
+    sum.category_version = 7;
+    assert_ok(ranking_put_surely(world.ranking, &sum, 1));
+    conf_expect_top(SALES_DAILY, DAY, tea, IDS(1));
+    sum.sum.product_id = 2; /* nothing of it is held */
+    assert_ok(ranking_put_surely(world.ranking, &sum, 1));
+    sum = conf_sum(DAY, 2, 1, 1);
+    sum.category = cups;
+    conf_put(&sum);
+    conf_expect_top(SALES_DAILY, DAY, cups, IDS(2));
 }
 
 static void test_moves(void **state)
@@ -147,9 +196,8 @@ static void test_moves(void **state)
 }
 
 static const struct CMUnitTest pages[] = {
-    CONFORMANCE_TEST(test_pages),
-    CONFORMANCE_TEST(test_neighbours),
-    CONFORMANCE_TEST(test_categories),
+    CONFORMANCE_TEST(test_pages),      CONFORMANCE_TEST(test_neighbours),
+    CONFORMANCE_TEST(test_categories), CONFORMANCE_TEST(test_category_versions),
     CONFORMANCE_TEST(test_moves),
 };
 

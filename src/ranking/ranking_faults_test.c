@@ -71,6 +71,7 @@ static struct ranking_client *client;
 static struct arena arena;
 static struct ranking_sum rows[DAYS][PRODUCTS];
 static struct str categories[PRODUCTS];
+static int64_t category_versions[PRODUCTS];
 static int64_t versions;
 static bool is_answered;
 
@@ -82,7 +83,8 @@ static void sell(size_t day, size_t product)
     *row = (struct ranking_sum){ .day = FIRST + (int64_t)day,
                                  .version = versions,
                                  .sum = { (int64_t)product + 1, row->sum.units + 1, 7, versions },
-                                 .category = categories[product] };
+                                 .category = categories[product],
+                                 .category_version = category_versions[product] };
     ranking_put(ranking, row, 1);
 }
 
@@ -127,6 +129,7 @@ static enum err copy(void)
     for (size_t day = 0; day < DAYS; day++)
         for (size_t product = 0; product < PRODUCTS; product++) {
             rows[day][product].category = categories[product];
+            rows[day][product].category_version = category_versions[product];
             if (rows[day][product].version > 0)
                 ranking_put(ranking, &rows[day][product], 1);
         }
@@ -144,7 +147,7 @@ static void work(void)
         sell(i % DAYS, i * 7 % PRODUCTS);
         if (i % 7 == 0) {
             categories[i] = names[i / 7];
-            ranking_move(ranking, (int64_t)i + 1, categories[i]);
+            ranking_move(ranking, (int64_t)i + 1, categories[i], ++category_versions[i]);
         }
     }
     look(SALES_ROLLING, STR("tea"));

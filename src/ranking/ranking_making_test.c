@@ -20,6 +20,7 @@ static struct ranking_client *client;
 static struct arena arena;
 static struct ranking_sum rows[DAYS][PRODUCTS];
 static struct str categories[PRODUCTS];
+static int64_t category_versions[PRODUCTS];
 static int64_t versions, from_day;
 static bool is_answered, disturbed, faulty;
 static uint64_t random_state;
@@ -43,7 +44,8 @@ static void sell(void)
     *row = (struct ranking_sum){ .day = FIRST + (int64_t)day,
                                  .version = versions,
                                  .sum = { (int64_t)product + 1, units, units * 3, versions / 8 },
-                                 .category = categories[product] };
+                                 .category = categories[product],
+                                 .category_version = category_versions[product] };
     ranking_put(ranking, row, 1);
 }
 
@@ -52,7 +54,7 @@ static void move(void)
     size_t product = any(PRODUCTS);
 
     categories[product] = names[any(ARRAY_COUNT(names))];
-    ranking_move(ranking, (int64_t)product + 1, categories[product]);
+    ranking_move(ranking, (int64_t)product + 1, categories[product], ++category_versions[product]);
 }
 
 static void copy(void)
@@ -61,6 +63,7 @@ static void copy(void)
     for (size_t day = 0; day < DAYS; day++)
         for (size_t product = 0; product < PRODUCTS; product++) {
             rows[day][product].category = categories[product];
+            rows[day][product].category_version = category_versions[product];
             if (rows[day][product].version > 0)
                 ranking_put(ranking, &rows[day][product], 1);
         }
@@ -84,7 +87,7 @@ static void lose(void)
     if (any(2)) /* and the ledger is another */
         memset(rows, 0, sizeof rows);
     ranking_fault_set(ranking, true);
-    ranking_move(ranking, 1, categories[0]);
+    ranking_move(ranking, 1, categories[0], category_versions[0]);
     ranking_fault_set(ranking, false);
     copy();
     disturbed = true;

@@ -65,25 +65,50 @@ static bool accepts(struct memory_ranking *memory)
     return !memory->incomplete || (memory->copying && !memory->lost);
 }
 
-static struct ranking_product *product_get(struct memory_ranking *memory, int64_t product_id,
-                                           struct str category)
+static struct ranking_product *product_add(struct memory_ranking *memory, int64_t product_id,
+                                           struct str category, int64_t version)
 {
-    struct ranking_product *product = ranking_sums_find(memory->sums, product_id);
+    struct ranking_product *product;
     uint32_t index;
 
-    if (product || ranking_category_get(memory->sums, category, &index) != ERR_OK)
-        return product;
+    if (ranking_category_get(memory->sums, category, &index) != ERR_OK)
+        return NULL;
     product = ranking_sums_add(memory->sums, product_id, index);
-    if (product)
+    if (product) {
         product->seen = memory->mark; /* a board in the making need not look for it */
+        product->category_version = version;
+    }
     return product;
+}
+
+static enum err product_move(struct memory_ranking *memory, struct ranking_product *product,
+                             struct str category, int64_t version)
+{
+    uint32_t to;
+
+    if (version <= product->category_version)
+        return ERR_OK;
+    TRY(ranking_category_get(memory->sums, category, &to));
+    if (product->category != to) {
+        memory_boards_move(memory, product, to);
+        TRY(ranking_category_move(memory->sums, product, to));
+        memory->version++;
+    }
+    product->category_version = version;
+    return ERR_OK;
 }
 
 static enum err put_one(struct memory_ranking *memory, const struct ranking_sum *sum)
 {
     const struct sales_sum *now = &sum->sum;
-    struct ranking_product *product = product_get(memory, now->product_id, sum->category);
+    struct ranking_product *product = ranking_sums_find(memory->sums, now->product_id);
 
+    if (product)
+        TRY(product_move(memory, product, sum->category, sum->category_version));
+    if (sum->version < 0 || sum->day < memory->accept_day)
+        return ERR_OK;
+    if (!product)
+        product = product_add(memory, now->product_id, sum->category, sum->category_version);
     if (!product)
         return ERR_NOMEM;
     struct ranking_day *day = ranking_product_day(product, sum->day);
@@ -110,7 +135,7 @@ static void put(struct ranking *base, const struct ranking_sum *sums, size_t cou
 
     memory_lock(memory);
     for (size_t i = 0; i < count && accepts(memory); i++) {
-        if (sums[i].day >= memory->accept_day && put_one(memory, &sums[i]) != ERR_OK)
+        if (put_one(memory, &sums[i]) != ERR_OK)
             lose(memory);
         if (memory->trimming)
             memory->trimming = ranking_sums_trim(memory->sums, memory->accept_day, TRIM_PER_PUT);
@@ -133,28 +158,22 @@ static enum err put_surely(struct ranking *base, const struct ranking_sum *sums,
     return ERR_OK;
 }
 
-static enum err move_one(struct memory_ranking *memory, int64_t product_id, struct str category)
+static enum err move_one(struct memory_ranking *memory, int64_t product_id, struct str category,
+                         int64_t version)
 {
-    struct ranking_product *product = product_get(memory, product_id, category);
-    uint32_t to;
+    struct ranking_product *product = ranking_sums_find(memory->sums, product_id);
 
-    if (!product)
-        return ERR_NOMEM;
-    TRY(ranking_category_get(memory->sums, category, &to));
-    if (product->category == to)
-        return ERR_OK;
-    memory_boards_move(memory, product, to);
-    TRY(ranking_category_move(memory->sums, product, to));
-    memory->version++;
-    return ERR_OK;
+    if (product)
+        return product_move(memory, product, category, version);
+    return product_add(memory, product_id, category, version) ? ERR_OK : ERR_NOMEM;
 }
 
-static void move(struct ranking *base, int64_t product_id, struct str category)
+static void move(struct ranking *base, int64_t product_id, struct str category, int64_t version)
 {
     struct memory_ranking *memory = memory_ranking_self(base);
 
     memory_lock(memory);
-    if (accepts(memory) && move_one(memory, product_id, category) != ERR_OK)
+    if (accepts(memory) && move_one(memory, product_id, category, version) != ERR_OK)
         lose(memory);
     memory_unlock(memory);
 }

@@ -87,10 +87,10 @@ static enum err put_surely(struct ranking *ranking, const struct ranking_sum *su
     return ranking_put_surely(self_of(ranking)->inner, sums, count);
 }
 
-static void move(struct ranking *ranking, int64_t product_id, struct str category)
+static void move(struct ranking *ranking, int64_t product_id, struct str category, int64_t version)
 {
     if (planted != PLANT_MOVES)
-        ranking_move(self_of(ranking)->inner, product_id, category);
+        ranking_move(self_of(ranking)->inner, product_id, category, version);
 }
 
 static enum err copy_begin(struct ranking *ranking, int64_t from_day)

@@ -46,6 +46,7 @@ void rr_args_sum(struct rr_args *args, const struct ranking_sum *sum)
 
     rr_args_int(args, sum->sum.product_id);
     rr_args_text(args, sum->category);
+    rr_args_int(args, sum->category_version);
     rr_args_int(args, sum->day);
     rr_args_int(args, sum->version);
     rr_args_int(args, sum->sum.units);

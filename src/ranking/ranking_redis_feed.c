@@ -162,6 +162,8 @@ static void put_one(struct redis_ranking *ranking, const struct ranking_sum *sum
         add(ranking, ITEM_SUM, sum);
         return;
     }
+    if (sum->category_version > item->sum.category_version)
+        add(ranking, ITEM_MOVE, sum); /* what is waiting keeps its own */
     if (sum->version <= item->sum.version)
         return;
     item->sum.version = sum->version;
@@ -249,10 +251,12 @@ void rr_put(struct ranking *base, const struct ranking_sum *sums, size_t count)
     pthread_mutex_unlock(&ranking->lock);
 }
 
-void rr_move(struct ranking *base, int64_t product_id, struct str category)
+void rr_move(struct ranking *base, int64_t product_id, struct str category, int64_t version)
 {
     struct redis_ranking *ranking = redis_ranking_self(base);
-    struct ranking_sum sum = { .sum.product_id = product_id, .category = category };
+    struct ranking_sum sum = { .sum.product_id = product_id,
+                               .category = category,
+                               .category_version = version };
 
     pthread_mutex_lock(&ranking->lock);
     if (accepts(ranking))

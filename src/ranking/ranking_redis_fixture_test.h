@@ -110,8 +110,8 @@ static inline void store_open(void)
     assert_non_null(loop);
     plain = redis_new(loop, &options);
     assert_non_null(plain);
-    PLAIN("DEL", "{ranking}:v1:meta", "{ranking}:v1:sums", "{ranking}:v1:ids",
-          "{ranking}:v1:boards");
+    PLAIN("DEL", "{ranking}:v2:meta", "{ranking}:v2:sums", "{ranking}:v2:ids",
+          "{ranking}:v2:boards");
 }
 
 static inline void store_close(void)

@@ -11,10 +11,10 @@ extern const size_t ranking_redis_library_bytes;
 
 /* ---- ranking_redis_args.c: what is sent and what comes back ---- */
 
-#define RANKING_REDIS_KEY "{ranking}:v1:meta"
-#define RANKING_REDIS_NAME(name) STR("ranking_v1_" name)
+#define RANKING_REDIS_KEY "{ranking}:v2:meta"
+#define RANKING_REDIS_NAME(name) STR("ranking_v2_" name)
 
-enum { SUMS_AT_ONCE = 128, SUM_ARGS = 8, ARGS_MAX = 8 + SUMS_AT_ONCE * SUM_ARGS };
+enum { SUMS_AT_ONCE = 128, SUM_ARGS = 9, ARGS_MAX = 8 + SUMS_AT_ONCE * SUM_ARGS };
 enum { ARGS_TEXT_BYTES = 256 + SUMS_AT_ONCE * SUM_ARGS * 21 };
 
 /* A command; numbers are written into `text`. There is always room for what is asked for. */
@@ -54,7 +54,7 @@ struct feed_item {
     struct feed_item *chain; /* of its cell, while it is one */
     enum item_kind kind;
     bool in_cell;
-    struct ranking_sum sum; /* MOVE: product and category; FORGET, BEGIN: day */
+    struct ranking_sum sum; /* MOVE: product, category, its version; FORGET, BEGIN: day */
     /* BEGIN, PUT, END: somebody waits */
     const struct ranking_sum *sums;
     size_t count;
@@ -133,7 +133,7 @@ void rr_lose(struct redis_ranking *ranking);
 /* ranking_redis_feed.c */
 void rr_put(struct ranking *ranking, const struct ranking_sum *sums, size_t count);
 enum err rr_put_surely(struct ranking *ranking, const struct ranking_sum *sums, size_t count);
-void rr_move(struct ranking *ranking, int64_t product_id, struct str category);
+void rr_move(struct ranking *ranking, int64_t product_id, struct str category, int64_t version);
 void rr_forget_before(struct ranking *ranking, int64_t day);
 enum err rr_copy_begin(struct ranking *ranking, int64_t from_day);
 enum err rr_copy_end(struct ranking *ranking);

@@ -22,6 +22,7 @@ static int64_t versions;
 /* The ledger. */
 static struct ranking_sum sums[DAYS][PRODUCTS];
 static int categories[PRODUCTS];
+static int64_t category_versions[PRODUCTS];
 static const struct str names[CATEGORIES] = {
     { "", 0 }, { "tea", 3 }, { "cups", 4 }, { "a=b:*", 5 }
 };
@@ -81,6 +82,7 @@ static enum err copy(struct ranking *ranking)
         for (size_t product = 0; product < PRODUCTS; product++)
             if (sums[day][product].version) {
                 sums[day][product].category = names[categories[product]];
+                sums[day][product].category_version = category_versions[product];
                 ranking_put(ranking, &sums[day][product], 1);
             }
     return ranking_copy_end(ranking);
@@ -96,7 +98,8 @@ static struct ranking_sum *sell_at(size_t day, size_t product)
                                  .version = versions,
                                  .sum = { (int64_t)product + 1, units,
                                           units * (int64_t)any(INT64_C(1) << 50), versions / 6 },
-                                 .category = names[categories[product]] };
+                                 .category = names[categories[product]],
+                                 .category_version = category_versions[product] };
     return row;
 }
 
@@ -113,8 +116,11 @@ static void move(struct ranking *ranking)
     size_t product = any(PRODUCTS);
 
     categories[product] = (int)any(CATEGORIES);
-    ranking_move(ranking, (int64_t)product + 1, names[categories[product]]);
-    ranking_move(model, (int64_t)product + 1, names[categories[product]]);
+    category_versions[product]++;
+    ranking_move(ranking, (int64_t)product + 1, names[categories[product]],
+                 category_versions[product]);
+    ranking_move(model, (int64_t)product + 1, names[categories[product]],
+                 category_versions[product]);
 }
 
 /* ---- reading ---- */
@@ -250,8 +256,8 @@ static void test_as_the_memory_ranking(void **state)
 
 static void test_lost_keys(void **state)
 {
-    static const char *const keys[] = { "{ranking}:v1:meta", "{ranking}:v1:sums",
-                                        "{ranking}:v1:ids" };
+    static const char *const keys[] = { "{ranking}:v2:meta", "{ranking}:v2:sums",
+                                        "{ranking}:v2:ids" };
 
     (void)state;
     assert_here(copy(one));
@@ -284,10 +290,10 @@ static void test_lost_boards(void **state)
     sell_some();
     expect_same(of_one, &page);
     PLAIN("EVAL",
-          "for _, k in ipairs(redis.call('KEYS', '{ranking}:v1:b:*')) do redis.call('DEL', k) end",
+          "for _, k in ipairs(redis.call('KEYS', '{ranking}:v2:b:*')) do redis.call('DEL', k) end",
           "1", RANKING_REDIS_KEY);
     expect_same(of_one, &page);
-    PLAIN("DEL", "{ranking}:v1:boards");
+    PLAIN("DEL", "{ranking}:v2:boards");
     expect_same(of_two, &page);
     sell_some();
     expect_same(of_two, &page);
@@ -329,10 +335,10 @@ static void test_two_copies(void **state)
     wait_until(two, true);
     struct ranking_read page = a_page();
     expect_same(of_two, &page);
-    PLAIN("DEL", "{ranking}:v1:meta");
+    PLAIN("DEL", "{ranking}:v2:meta");
     wait_until(one, false);
     assert_here(ranking_copy_begin(one, DAY));
-    PLAIN("HSET", "{ranking}:v1:meta", "until", "1"); /* its time is over */
+    PLAIN("HSET", "{ranking}:v2:meta", "until", "1"); /* its time is over */
     assert_here(ranking_copy_begin(two, DAY));
     ranking_put(one, &sums[40][1], 1);
     assert_int_equal(ranking_copy_end(one), ERR_UNAVAILABLE);

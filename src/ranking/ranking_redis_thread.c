@@ -101,6 +101,7 @@ static void item_args(struct redis_ranking *ranking, struct feed_item *item)
         rr_args_call(args, RANKING_REDIS_NAME("move"), false);
         rr_args_int(args, item->sum.sum.product_id);
         rr_args_text(args, item->sum.category);
+        rr_args_int(args, item->sum.category_version);
         return;
     case ITEM_FORGET:
         rr_args_call(args, RANKING_REDIS_NAME("forget"), false);

@@ -37,6 +37,7 @@ static struct ranking_sum ledger[DAYS][PRODUCTS];
 /* Whoever puts something says its category as it is. */
 static pthread_rwlock_t category_lock = PTHREAD_RWLOCK_INITIALIZER;
 static struct str categories[PRODUCTS];
+static int64_t category_versions[PRODUCTS];
 static int64_t versions;
 
 /* ---- writing ---- */
@@ -72,8 +73,10 @@ static struct ranking_sum sell(uint64_t *random)
 static void put(struct ranking_sum *sums, size_t count)
 {
     pthread_rwlock_rdlock(&category_lock);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         sums[i].category = categories[sums[i].sum.product_id - 1];
+        sums[i].category_version = category_versions[sums[i].sum.product_id - 1];
+    }
     ranking_put(ranking, sums, count);
     pthread_rwlock_unlock(&category_lock);
 }
@@ -85,7 +88,7 @@ static void move(uint64_t *random)
 
     pthread_rwlock_wrlock(&category_lock);
     categories[product] = names[any(random, 2)];
-    ranking_move(ranking, (int64_t)product + 1, categories[product]);
+    ranking_move(ranking, (int64_t)product + 1, categories[product], ++category_versions[product]);
     pthread_rwlock_unlock(&category_lock);
 }
 

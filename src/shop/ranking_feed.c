@@ -25,7 +25,8 @@ struct ranking_sum ranking_sum_of(const struct ledger_sale *sale)
     return (struct ranking_sum){ .day = sale->day,
                                  .version = sale->version,
                                  .sum = sale->sum,
-                                 .category = sale->category.ptr ? sale->category : STR("") };
+                                 .category = sale->category.ptr ? sale->category : STR(""),
+                                 .category_version = sale->category_version };
 }
 
 void ranking_feed_committed(struct shop *shop, const struct ledger_changes *changes)
@@ -40,7 +41,8 @@ void ranking_feed_committed(struct shop *shop, const struct ledger_changes *chan
         if (changes->products[i].listed)
             ranking_move(shop->ranking, changes->products[i].product_id,
                          changes->products[i].category.ptr ? changes->products[i].category
-                                                           : STR(""));
+                                                           : STR(""),
+                         changes->products[i].category_version);
     for (size_t i = 0; i < changes->sale_count; i++) {
         sums[count++] = ranking_sum_of(&changes->sales[i]);
         if (count == PUT_AT_ONCE || i + 1 == changes->sale_count) {
