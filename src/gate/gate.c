@@ -3,9 +3,10 @@
 
 #include "gate/gate_backend.h"
 
-struct gate_client *gate_client_new(struct gate *gate, struct loop *loop)
+struct gate_client *gate_client_new(struct gate *gate, struct loop *loop,
+                                    struct metrics_slot *metrics)
 {
-    return gate->backend->client_new(gate, loop);
+    return gate->backend->client_new(gate, loop, metrics);
 }
 
 struct gate_client *gate_client_free(struct gate_client *client)

@@ -19,6 +19,7 @@
 #include "core/coupon.h"
 #include "core/proof.h"
 #include "loop/loop.h"
+#include "metrics/metrics.h"
 
 struct gate;
 struct gate_client;
@@ -275,7 +276,9 @@ bool gate_is_usable(struct gate *gate);
 /* Profile test: as if no gate were open. */
 void gate_fault_set(struct gate *gate, bool on);
 
-struct gate_client *gate_client_new(struct gate *gate, struct loop *loop) MUST_CHECK;
+/* `metrics`: of the loop's thread; or NULL. */
+struct gate_client *gate_client_new(struct gate *gate, struct loop *loop,
+                                    struct metrics_slot *metrics) MUST_CHECK;
 /* Nothing is on its way to a store: only an idle client is freed. */
 bool gate_client_is_idle(struct gate_client *client);
 struct gate_client *gate_client_free(struct gate_client *client);

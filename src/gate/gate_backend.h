@@ -5,7 +5,8 @@
 
 struct gate_backend {
     bool is_shared; /* its memory is not this server's: others use it, too */
-    struct gate_client *(*client_new)(struct gate *gate, struct loop *loop);
+    struct gate_client *(*client_new)(struct gate *gate, struct loop *loop,
+                                      struct metrics_slot *metrics);
     struct gate_client *(*client_free)(struct gate_client *client);
     bool (*client_is_idle)(struct gate_client *client);
     uint64_t (*token)(struct gate *gate);

@@ -9,7 +9,7 @@ int conformance_setup(void **state)
     (void)state;
     world.gate = world.host->open();
     assert_non_null(world.gate);
-    world.client = gate_client_new(world.gate, world.host->loop());
+    world.client = gate_client_new(world.gate, world.host->loop(), NULL);
     assert_non_null(world.client);
     return 0;
 }

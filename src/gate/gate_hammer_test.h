@@ -127,7 +127,7 @@ static void *run(void *context)
     struct hammer *self = context;
 
     self->loop = loop_new();
-    self->client = gate_client_new(self->gate, self->loop);
+    self->client = gate_client_new(self->gate, self->loop, NULL);
     self->begin.run = begin;
     self->end.run = end_when_idle;
     usleep(self->connects_us);

@@ -248,8 +248,10 @@ static struct gate_client *client_free(struct gate_client *base)
     return mem_free(client);
 }
 
-static struct gate_client *client_new(struct gate *gate, struct loop *loop)
+static struct gate_client *client_new(struct gate *gate, struct loop *loop,
+                                      struct metrics_slot *metrics)
 {
+    (void)metrics;
     struct memory_client *client = mem_alloc(sizeof *client);
 
     if (!client)

@@ -261,9 +261,11 @@ struct gate_client *redis_client_free(struct gate_client *base)
     return mem_free(client);
 }
 
-struct gate_client *redis_client_new(struct gate *base, struct loop *loop)
+struct gate_client *redis_client_new(struct gate *base, struct loop *loop,
+                                     struct metrics_slot *metrics)
 {
     struct redis_gate *gate = redis_gate_self(base);
+    struct redis_options options = gate->redis;
     struct redis_client *client = mem_alloc(sizeof *client);
 
     if (!client)
@@ -273,7 +275,8 @@ struct gate_client *redis_client_new(struct gate *base, struct loop *loop)
     list_init(&client->ready);
     list_init(&client->answered);
     list_init(&client->node);
-    client->redis = redis_new(loop, &gate->redis);
+    options.metrics = metrics;
+    client->redis = redis_new(loop, &options);
     if (!client->redis)
         return mem_free(client);
     client->hook.run = end_of_turn;

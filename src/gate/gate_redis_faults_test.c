@@ -14,7 +14,7 @@ static int setup(void **state)
 {
     (void)state;
     redis_begin();
-    client = gate_client_new(redis_gate, redis_loop);
+    client = gate_client_new(redis_gate, redis_loop, NULL);
     assert_non_null(client);
     return 0;
 }
@@ -339,7 +339,7 @@ static void other_begin(void)
     struct gate_redis_options options = { .redis = &redis_where, .test_clock = true };
 
     assert_ok(gate_redis_open(&options, &other_gate));
-    other = gate_client_new(other_gate, redis_loop);
+    other = gate_client_new(other_gate, redis_loop, NULL);
 }
 
 static void other_end(void)

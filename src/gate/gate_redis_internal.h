@@ -205,7 +205,8 @@ void lane_failed(struct lane *lane, enum err e); /* what was sent waits again, o
 void ask_end(struct gate_ask *ask, enum gate_outcome outcome);
 
 /* gate_redis_client.c: the requests of gate.h */
-struct gate_client *redis_client_new(struct gate *gate, struct loop *loop);
+struct gate_client *redis_client_new(struct gate *gate, struct loop *loop,
+                                     struct metrics_slot *metrics);
 struct gate_client *redis_client_free(struct gate_client *client);
 bool redis_client_is_idle(struct gate_client *client);
 void redis_client_ask(struct gate_client *client, struct gate_ask *ask);

@@ -291,7 +291,7 @@ static void run_seed(uint64_t seed)
     sides[0].gate = redis_gate;
     assert_ok(gate_memory_open(&options, &report, &sides[1].gate));
     for (int side = 0; side < 2; side++)
-        sides[side].client = gate_client_new(sides[side].gate, redis_loop);
+        sides[side].client = gate_client_new(sides[side].gate, redis_loop, NULL);
     step_rebuild();
     for (int i = 0; i < STEPS; i++)
         step();

@@ -20,7 +20,7 @@ static int setup(void **state)
     live = mem_live_count();
     here_begin();
     gate = gate_open_here();
-    client = gate_client_new(gate, sim);
+    client = gate_client_new(gate, sim, NULL);
     return 0;
 }
 
@@ -62,7 +62,7 @@ static void restart(void)
     gate_client_free(client);
     gate_memory_free(gate);
     gate = gate_open_here();
-    client = gate_client_new(gate, sim);
+    client = gate_client_new(gate, sim, NULL);
 }
 
 static size_t answered;

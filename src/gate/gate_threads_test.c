@@ -16,7 +16,7 @@ static void sweep_up(void)
     static struct gate_entry entries[QUANTITY];
     struct gate_sweep sweep = { .done = swept, .entries = entries, .room = QUANTITY };
     struct loop *loop = loop_new();
-    struct gate_client *client = gate_client_new(gate, loop);
+    struct gate_client *client = gate_client_new(gate, loop, NULL);
 
     gate_sweep(client, &sweep);
     for (size_t i = 0; i < sweep.count; i++)

@@ -158,6 +158,8 @@ static void fill_in(struct ledger_pg_options *options)
         options->statement_timeout_ms = 5000;
     if (options->retry_ms == 0)
         options->retry_ms = 1000;
+    if (!options->pool.metrics)
+        options->pool.metrics = options->metrics; /* they are of one loop */
 }
 
 enum { IDLE_IN_TRANSACTION_MS = 2000 };

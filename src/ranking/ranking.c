@@ -71,9 +71,10 @@ void ranking_read(struct ranking_client *client, struct ranking_read *read)
     client->ranking->backend->read(client, read);
 }
 
-struct ranking_client *ranking_client_new(struct ranking *ranking, struct loop *loop)
+struct ranking_client *ranking_client_new(struct ranking *ranking, struct loop *loop,
+                                          struct metrics_slot *metrics)
 {
-    return ranking->backend->client_new(ranking, loop);
+    return ranking->backend->client_new(ranking, loop, metrics);
 }
 
 struct ranking_client *ranking_client_free(struct ranking_client *client)

@@ -17,6 +17,7 @@
 #include "base/str.h"
 #include "core/sales.h"
 #include "loop/loop.h"
+#include "metrics/metrics.h"
 
 struct ranking;
 struct ranking_client;
@@ -121,5 +122,7 @@ struct ranking_read {
  */
 void ranking_read(struct ranking_client *client, struct ranking_read *read);
 
-struct ranking_client *ranking_client_new(struct ranking *ranking, struct loop *loop) MUST_CHECK;
+/* `metrics`: of the loop's thread; or NULL. */
+struct ranking_client *ranking_client_new(struct ranking *ranking, struct loop *loop,
+                                          struct metrics_slot *metrics) MUST_CHECK;
 struct ranking_client *ranking_client_free(struct ranking_client *client); /* nothing in flight */

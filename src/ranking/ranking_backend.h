@@ -14,7 +14,8 @@ struct ranking_backend {
     struct ranking_status (*status)(struct ranking *ranking);
     void (*fault_set)(struct ranking *ranking, bool on);
     void (*read)(struct ranking_client *client, struct ranking_read *read);
-    struct ranking_client *(*client_new)(struct ranking *ranking, struct loop *loop);
+    struct ranking_client *(*client_new)(struct ranking *ranking, struct loop *loop,
+                                         struct metrics_slot *metrics);
     struct ranking_client *(*client_free)(struct ranking_client *client);
 };
 

@@ -10,7 +10,7 @@ int conformance_setup(void **state)
     (void)state;
     world.ranking = world.host->open();
     assert_non_null(world.ranking);
-    world.client = ranking_client_new(world.ranking, world.host->loop());
+    world.client = ranking_client_new(world.ranking, world.host->loop(), NULL);
     assert_non_null(world.client);
     conf_copy(FROM_DAY);
     return 0;

@@ -24,7 +24,7 @@ static int open_only(void **state)
     (void)state;
     world.ranking = world.host->open();
     assert_non_null(world.ranking);
-    world.client = ranking_client_new(world.ranking, world.host->loop());
+    world.client = ranking_client_new(world.ranking, world.host->loop(), NULL);
     assert_non_null(world.client);
     return 0;
 }

@@ -160,7 +160,7 @@ static void open_half_full(size_t at_once_max)
     memset(rows, 0, sizeof rows);
     versions = 0;
     ranking = here_open(2, at_once_max);
-    client = ranking_client_new(ranking, here_loop());
+    client = ranking_client_new(ranking, here_loop(), NULL);
     assert_non_null(client);
     for (size_t product = 0; product < PRODUCTS; product++)
         categories[product] = STR("tea");

@@ -178,7 +178,7 @@ static void make_many(uint64_t seed, size_t scan_at_once, size_t boards_max)
         categories[i] = names[0];
     ranking = here_open(boards_max, 0);
     memory_ranking_self(ranking)->scan_at_once = scan_at_once;
-    client = ranking_client_new(ranking, here_loop());
+    client = ranking_client_new(ranking, here_loop(), NULL);
     copy();
     memory_lock(memory_ranking_self(ranking));
     memory_ranking_self(ranking)->pause = pause_making;

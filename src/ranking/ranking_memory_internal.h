@@ -116,5 +116,6 @@ void memory_read_answer(struct memory_ranking *memory, struct board *board,
                         struct ranking_read *read);
 /* To its own loop; the read is its owner's again. */
 void memory_read_send(struct ranking_read *read);
-struct ranking_client *memory_client_new(struct ranking *ranking, struct loop *loop);
+struct ranking_client *memory_client_new(struct ranking *ranking, struct loop *loop,
+                                         struct metrics_slot *metrics);
 struct ranking_client *memory_client_free(struct ranking_client *client);

@@ -7,8 +7,10 @@
 
 /* ---- clients ---- */
 
-struct ranking_client *memory_client_new(struct ranking *ranking, struct loop *loop)
+struct ranking_client *memory_client_new(struct ranking *ranking, struct loop *loop,
+                                         struct metrics_slot *metrics)
 {
+    (void)metrics;
     struct memory_client *client = mem_alloc(sizeof *client);
 
     if (!client)

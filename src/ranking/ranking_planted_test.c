@@ -141,12 +141,14 @@ static void read_planted(struct ranking_client *base, struct ranking_read *read)
         loop_sim_turn(sim);
 }
 
-static struct ranking_client *client_new(struct ranking *ranking, struct loop *loop)
+static struct ranking_client *client_new(struct ranking *ranking, struct loop *loop,
+                                         struct metrics_slot *metrics)
 {
+    (void)metrics;
     static struct wrapped_client client;
 
     client.base.ranking = ranking;
-    client.inner = ranking_client_new(self_of(ranking)->inner, loop);
+    client.inner = ranking_client_new(self_of(ranking)->inner, loop, NULL);
     return &client.base;
 }
 

@@ -159,5 +159,6 @@ struct redis_client {
     size_t in_flight;
 };
 void rr_read(struct ranking_client *client, struct ranking_read *read);
-struct ranking_client *rr_client_new(struct ranking *ranking, struct loop *loop);
+struct ranking_client *rr_client_new(struct ranking *ranking, struct loop *loop,
+                                     struct metrics_slot *metrics);
 struct ranking_client *rr_client_free(struct ranking_client *client);

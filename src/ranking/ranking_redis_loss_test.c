@@ -52,9 +52,9 @@ static int setup(void **state)
     one = here_open_more(64, 32);
     two = here_open_more(64, 32);
     model = ranking_memory_new(64);
-    of_one = ranking_client_new(one, loop);
-    of_two = ranking_client_new(two, loop);
-    of_model = ranking_client_new(model, loop);
+    of_one = ranking_client_new(one, loop, NULL);
+    of_two = ranking_client_new(two, loop, NULL);
+    of_model = ranking_client_new(model, loop, NULL);
     assert_true(one && two && model && of_one && of_two && of_model);
     assert_here(ranking_copy_begin(model, DAY));
     assert_here(ranking_copy_end(model));

@@ -229,16 +229,19 @@ void rr_read(struct ranking_client *base, struct ranking_read *read)
 
 /* ---- clients ---- */
 
-struct ranking_client *rr_client_new(struct ranking *base, struct loop *loop)
+struct ranking_client *rr_client_new(struct ranking *base, struct loop *loop,
+                                     struct metrics_slot *metrics)
 {
     struct redis_ranking *ranking = redis_ranking_self(base);
+    struct redis_options options = ranking->options.redis;
     struct redis_client *client = mem_alloc(sizeof *client);
 
     if (!client)
         return NULL;
     client->base.ranking = base;
     client->loop = loop;
-    client->redis = redis_new(loop, &ranking->options.redis);
+    options.metrics = metrics;
+    client->redis = redis_new(loop, &options);
     if (!client->redis)
         return mem_free(client);
     pthread_mutex_lock(&ranking->lock);

@@ -176,7 +176,7 @@ static void test_least_recently_read(void **state)
     } rows[] = { { 1, 0 }, { 2, 0 }, { 3, 0 }, { 1, 0 }, { 4, 2 }, { 3, 0 }, { 2, 1 }, { 1, 4 } };
     struct ranking *ranking = here_open(3, 512);
     struct memory_ranking *memory = memory_ranking_self(ranking);
-    struct ranking_client *client = ranking_client_new(ranking, here_loop());
+    struct ranking_client *client = ranking_client_new(ranking, here_loop(), NULL);
     struct arena arena = { 0 };
 
     (void)state;

@@ -202,7 +202,7 @@ static void *read_much(void *context)
     struct reader *self = context;
 
     self->loop = loop_new();
-    self->client = ranking_client_new(ranking, self->loop);
+    self->client = ranking_client_new(ranking, self->loop, NULL);
     for (self->count = 0; self->count < READS || !atomic_load(&over); self->count++)
         ask(self);
     self->client = ranking_client_free(self->client);
@@ -242,7 +242,7 @@ static void expect_exact(void)
 {
     struct reader self = { .loop = loop_new() };
 
-    self.client = ranking_client_new(ranking, self.loop);
+    self.client = ranking_client_new(ranking, self.loop, NULL);
     for (int64_t day = FIRST + 6; day < FIRST + DAYS; day++)
         for (enum sales_window window = SALES_DAILY; window < SALES_WINDOW_N; window++)
             if (sales_window_days(window, day).from >= FIRST) {

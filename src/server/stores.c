@@ -97,6 +97,8 @@ bool stores_breaker(struct stores *stores, enum metrics_breaker name,
         *ret_status = pg_pool_stats(ledger_pg_pool(stores->ledger)).breaker;
     else if (name == METRICS_BREAKER_REDIS && has_redis(stores))
         *ret_status = gate_redis_stats(stores->gate).breaker;
+    else if (name == METRICS_BREAKER_RANKING && has_redis(stores))
+        *ret_status = ranking_redis_stats(stores->ranking).breaker;
     else
         return false;
     return true;

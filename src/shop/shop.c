@@ -182,12 +182,12 @@ enum err shop_loop_init(struct shop_loop *loop, struct shop *shop, struct loop *
     list_init(&loop->payments);
     list_init(&loop->settler.settlements);
     /* The gate first: what it grants in a turn goes to the ledger in the same turn. */
-    loop->gate = gate_client_new(shop->gate, on);
+    loop->gate = gate_client_new(shop->gate, on, metrics);
     loop->ledger = ledger_client_new(shop->ledger, on);
     if (shop->gateway)
         loop->gateway = gateway_client_new(shop->gateway, on, metrics);
     if (shop->ranking)
-        loop->ranking = ranking_client_new(shop->ranking, on);
+        loop->ranking = ranking_client_new(shop->ranking, on, metrics);
     loop->desk.names = product_names_new();
     loop->desk.last = ranking_last_new();
     if (!loop->ledger || !loop->gate || (shop->gateway && !loop->gateway) ||
