@@ -56,7 +56,7 @@ struct gate_ask {
     int64_t slot;      /* granted, already */
     int64_t epoch;     /* granted, already: of the gate that said so */
     int64_t remaining; /* granted: places left after it */
-    bool pending;      /* already: not stored yet, and joined with `token` */
+    bool pending;      /* already: not stored yet, and joined with `token`; so with `store` */
     bool for_good;     /* sold out */
     /* Closed: `slot` of `epoch` was granted, or joined, and nobody may be told of it (the lease is
      * over, the gate is closing): have it stored all the same. */

@@ -105,6 +105,17 @@ static void each_thread(struct server *server, void (*act)(struct server_thread 
         act(&server->threads[i]);
 }
 
+/* Of one of those that are not settled. */
+static const char *waits_for(const struct server *server)
+{
+    const char *what = NULL;
+
+    for (size_t i = 0; i < server->thread_count && !what; i++)
+        if (atomic_load(&server->threads[i].step) < SERVER_THREAD_SETTLED)
+            what = atomic_load(&server->threads[i].waits_for);
+    return what ? what : "loops";
+}
+
 static bool give_up(const struct server *server, const char *what)
 {
     struct ledger_stats ledger = ledger_stats(server->stores.ledger);
@@ -137,7 +148,7 @@ static bool drain(struct server *server)
     }
     each_thread(server, server_thread_settle);
     if (!wait_step(server, SERVER_THREAD_SETTLED, end_ns))
-        return give_up(server, "rows of granted places");
+        return give_up(server, waits_for(server));
     stores_stop_ledger(&server->stores);
     for (size_t i = 0; i < server->thread_count; i++) {
         loop_stop(server->threads[i].loop);

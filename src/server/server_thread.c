@@ -253,7 +253,10 @@ static void run_cut(struct loop_task *task)
 
 static void settle_look(struct server_thread *thread)
 {
-    if (shop_loop_is_idle(&thread->shop)) {
+    const char *waits_for = shop_loop_waits_for(&thread->shop);
+
+    atomic_store(&thread->waits_for, waits_for);
+    if (!waits_for) {
         server_gauge_stop(thread->gauge);
         if (thread == thread->server->threads)
             key_files_stop(thread->server->key_files);

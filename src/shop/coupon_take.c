@@ -10,7 +10,10 @@
 
 void coupon_take_end(struct coupon_take *take, enum coupon_take_outcome outcome)
 {
-    take->outcome = outcome;
+    /* Where the gate is closed and the ledger does not help either, it is the gate that is said. */
+    bool is_away = take->gate_closed && outcome == COUPON_TAKE_UNAVAILABLE;
+
+    take->outcome = is_away ? COUPON_TAKE_CLOSED : outcome;
     take->done(take);
 }
 
@@ -31,7 +34,7 @@ static void held_read_done(struct ledger_read *read)
     struct coupon_take *take = CONTAINER_OF(read, struct coupon_take, read);
 
     if (read->err != ERR_OK) {
-        coupon_take_end(take, take->gate_closed ? COUPON_TAKE_CLOSED : COUPON_TAKE_UNAVAILABLE);
+        coupon_take_end(take, COUPON_TAKE_UNAVAILABLE);
     } else if (read->found) {
         held_fill(take, &read->held);
         coupon_take_end(take, COUPON_TAKE_ALREADY);
@@ -79,13 +82,10 @@ static void deadline_passed(struct loop_timer *timer)
 
     while (!list_empty(&loop->waiting)) {
         struct placement *placement = CONTAINER_OF(loop->waiting.next, struct placement, node);
-        struct coupon_take *take = placement->take;
-        ASSERT(take);
-        if (take->deadline_ms > loop_now_ms(loop->loop))
+        ASSERT(placement->take);
+        if (placement->take->deadline_ms > loop_now_ms(loop->loop))
             break;
-        placement->take = NULL; /* the place is stored all the same */
-        list_remove(&placement->node);
-        coupon_take_end(take, COUPON_TAKE_UNAVAILABLE);
+        placement_leave(placement); /* the place is stored all the same */
     }
     deadline_next(loop);
 }
@@ -120,12 +120,17 @@ void coupon_take_stored(struct coupon_take *take, const struct ledger_place *pla
 
 /* ---- the gate's answer ---- */
 
+static bool waits_for_row(const struct coupon_take *take, const struct placement *placement)
+{
+    return placement->ask.purpose == GATE_ISSUE || take->gate_closed;
+}
+
 static void gate_granted(struct coupon_take *take, struct placement *placement)
 {
     take->remaining = placement->ask.remaining;
     if (take->loop->metrics)
         metrics_add(take->loop->metrics, METRIC_gate_granted, 1);
-    if (placement->ask.purpose == GATE_ISSUE) {
+    if (waits_for_row(take, placement)) {
         wait_for_row(take);
         return;
     }
@@ -137,7 +142,7 @@ static void gate_granted(struct coupon_take *take, struct placement *placement)
 
 static void gate_already(struct coupon_take *take, struct placement *placement)
 {
-    if (placement->ask.pending && placement->ask.purpose == GATE_ISSUE) {
+    if (placement->ask.pending && waits_for_row(take, placement)) {
         wait_for_row(take);
         return;
     }
@@ -172,17 +177,22 @@ static enum coupon_take_outcome refusal(enum gate_outcome outcome)
     return COUPON_TAKE_UNAVAILABLE;
 }
 
-/* A place nobody may be told of is stored all the same. */
+/* A place nobody may be told of is stored all the same, and told of once it is a row. */
 static void gate_closed(struct coupon_take *take, struct placement *placement)
 {
-    if (placement->ask.store) {
-        placement->take = NULL;
-        placement_store(placement, true);
-    } else {
-        placement_free(placement);
-    }
+    struct gate_ask *ask = &placement->ask;
+
     take->gate_closed = true;
-    held_read(take);
+    if (!ask->store) {
+        placement_free(placement);
+        held_read(take);
+        return;
+    }
+    ask->outcome = ask->pending ? GATE_ALREADY : GATE_GRANTED;
+    if (ask->pending)
+        gate_already(take, placement);
+    else
+        gate_granted(take, placement);
 }
 
 static void gate_answered(struct gate_ask *ask)

@@ -206,7 +206,7 @@ static void test_reserve_waits_for_the_ledger(void **state)
     shop_end();
 }
 
-/* Granted after the lease is over: nobody is told, and the place is stored all the same. */
+/* Granted after the lease is over: nobody is told before it is a row. */
 static void test_lease_is_over(void **state)
 {
     (void)state;
@@ -220,12 +220,23 @@ static void test_lease_is_over(void **state)
     take_begin(&take, 2, true);
     gate_lease_set(shop.gate, 0);
     wait_until(all_taken);
-    assert_int_equal(take.outcome, COUPON_TAKE_CLOSED);
+    assert_int_equal(take.outcome, COUPON_TAKE_RESERVED);
+    assert_int_equal(take.slot, 2);
+    assert_int_equal(take.durability, GATE_DURABLE_LEDGER);
     expect_rows(2);
     expect_take(3, false, COUPON_TAKE_ISSUED, 3);
     gate_lease_set(shop.gate, UINT64_MAX);
+    take_begin(&take, 4, true);
+    gate_lease_set(shop.gate, 0);
+    ledger_fault_set(shop.ledger, true);
+    wait_until(all_taken);
+    assert_int_equal(take.outcome, COUPON_TAKE_CLOSED); /* in vain, and the place is kept */
+    ledger_fault_set(shop.ledger, false);
+    expect_rows(4);
+    gate_lease_set(shop.gate, UINT64_MAX);
     expect_take(2, true, COUPON_TAKE_ALREADY, 2);
-    expect_rows(3);
+    expect_take(4, true, COUPON_TAKE_ALREADY, 4);
+    expect_rows(4);
     shop_end();
 }
 

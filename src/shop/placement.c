@@ -88,6 +88,14 @@ static void end(struct placement *placement, enum coupon_take_outcome outcome)
         coupon_take_end(take, outcome);
 }
 
+void placement_leave(struct placement *placement)
+{
+    struct coupon_take *take = TAKE(placement->take);
+
+    list_remove(&placement->node);
+    coupon_take_end(take, COUPON_TAKE_UNAVAILABLE);
+}
+
 static void store_again(struct placement *placement)
 {
     if (ledger_room_take(placement->loop->ledger)) {
@@ -262,8 +270,11 @@ static void place_done(struct ledger_command *command)
     /* A gate in a store may be rewound and not have it any more: what was told stays in these hands
      * until it is stored, and a hand-in waits for it. */
     if (placement->ask.purpose == GATE_RESERVE && placement->ask.outcome == GATE_GRANTED &&
-        gate_is_shared(placement->loop->shop->gate) && store_later(placement))
+        gate_is_shared(placement->loop->shop->gate) && store_later(placement)) {
+        if (placement->take)
+            placement_leave(placement);
         return;
+    }
     /* Certainly not stored. What was told, or joined, stays pending: the sweeper writes it again.
      */
     if (command->err != ERR_UNCERTAIN && placement->ask.purpose == GATE_ISSUE &&

@@ -217,13 +217,33 @@ static bool has_left(const struct shop_loop *loop)
     return !servers || servers->loop != loop || !loop->draining || servers_are_idle(servers);
 }
 
+const char *shop_loop_waits_for(const struct shop_loop *loop)
+{
+    const struct {
+        bool waits;
+        const char *what;
+    } all[] = {
+        { loop->placements > 0, "rows of granted places" },
+        { !list_empty(&loop->payments), "payments" },
+        { !settler_is_idle(&loop->settler), "attempts being settled" },
+        { loop->sweeping || !gate_client_is_idle(loop->gate), "the gate" },
+        { loop->keeper.busy > 0, "gates being opened" },
+        { loop->invariants.busy || loop->forget.busy, "chores" },
+        { !list_empty(&loop->lookups) || loop->desk.reads > 0, "reads" },
+        { !ranking_jobs_are_idle(&loop->ranking_jobs), "the ranking's copies" },
+        { !relays_are_idle(loop), "events" },
+        { !has_left(loop), "leaving the other servers" },
+    };
+
+    for (size_t i = 0; i < ARRAY_COUNT(all); i++)
+        if (all[i].waits)
+            return all[i].what;
+    return NULL;
+}
+
 bool shop_loop_is_idle(const struct shop_loop *loop)
 {
-    return loop->placements == 0 && !loop->sweeping && gate_client_is_idle(loop->gate) &&
-           loop->keeper.busy == 0 && !loop->invariants.busy && !loop->forget.busy &&
-           list_empty(&loop->lookups) && list_empty(&loop->payments) &&
-           settler_is_idle(&loop->settler) && ranking_jobs_are_idle(&loop->ranking_jobs) &&
-           relays_are_idle(loop) && loop->desk.reads == 0 && has_left(loop);
+    return !shop_loop_waits_for(loop);
 }
 
 void shop_loop_fini(struct shop_loop *loop)

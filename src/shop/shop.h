@@ -77,6 +77,8 @@ enum err shop_loop_init(struct shop_loop *loop, struct shop *shop, struct loop *
 void shop_loop_drain(struct shop_loop *loop);
 /* Nothing is on its way to the ledger, the gate or another loop. */
 bool shop_loop_is_idle(const struct shop_loop *loop);
+/* What is, in words; NULL: nothing. */
+const char *shop_loop_waits_for(const struct shop_loop *loop);
 void shop_loop_fini(struct shop_loop *loop); /* idle */
 
 /* Does the user exist? Remembered ids answer at once, others are looked up, many at a time. */

@@ -30,6 +30,8 @@ enum err placement_new(struct shop_loop *loop, int64_t coupon_id,
 void placement_free(struct placement *placement);
 /* Submits ask.(coupon_id, user_id, slot, token) to be stored and sees it through. */
 void placement_store(struct placement *placement, bool unawaited);
+/* Whoever waits for it hears that it is not known; the place is seen through all the same. */
+void placement_leave(struct placement *placement);
 /* The place is of an older epoch and was not stored: today's gate finds one for its user, the same
  * if it can. Without room or memory the entry is lost with its epoch, with an alarm. */
 void placement_offer(struct shop_loop *loop, const struct gate_entry *entry);

@@ -221,12 +221,13 @@ def test_lowering_below_what_is_handed_out_says_what_is_possible(server, way):
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("way", WAYS)
 def test_lowering_in_mid_drop_loses_nobody(serve, way, threads):
-    """Whoever was there first keeps the number; who met the closed gate tries again and gets in."""
+    """Whoever was there first keeps the number; who met the closed gate tries again and gets in. Another
+    server goes on granting until it hears of it: up to the new quantity there is room for that."""
     server = serve(threads=threads)
-    server.make_users(FIRST_USER, 6000)
+    server.make_users(FIRST_USER, 10000)
     coupon = server.make_coupon(100000)
-    lowering = InMidDrop(server, 1500, patch_quantity(coupon, 5000))
-    todo, numbers, closed = list(range(FIRST_USER, FIRST_USER + 6000)), {}, 0
+    lowering = InMidDrop(server, 1500, patch_quantity(coupon, 9000))
+    todo, numbers, closed = list(range(FIRST_USER, FIRST_USER + 10000)), {}, 0
     while todo:
         asked = storm(server, one_each(coupon, todo, WAYS[way]), connections=128, on_answer=lowering)
         todo = []
@@ -248,7 +249,7 @@ def test_lowering_in_mid_drop_loses_nobody(serve, way, threads):
     if mine:
         numbers[1] = mine
     assert lowering.result().status == 200
-    check_sold_out(server, coupon, 5000, numbers)
+    check_sold_out(server, coupon, 9000, numbers)
     assert server.proof(coupon)["gate"]["epoch"] >= 1
 
 

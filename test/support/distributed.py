@@ -5,6 +5,7 @@ With DOORBUSTER_TEST_STORES=distributed the fixtures give these instead of a ser
 Calls go to each in turn, and so do connections; what moves the clock or plants a fault goes to all.
 """
 
+import contextlib
 import itertools
 import os
 import pathlib
@@ -190,11 +191,13 @@ class Servers(Server):
                 node.stop()
 
     def close(self):
-        for node in self.nodes:
-            node.expected_exit = self.expected_exit
-            node.close()
-        if self.own_redis:
-            self.own_redis.end()
+        """All of them, whatever the first ones said."""
+        with contextlib.ExitStack() as stack:
+            if self.own_redis:
+                stack.callback(self.own_redis.end)
+            for node in reversed(self.nodes):
+                node.expected_exit = self.expected_exit
+                stack.callback(node.close)
 
     def log_text(self):
         return "".join(node.log_text() for node in self.nodes)
