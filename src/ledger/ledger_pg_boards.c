@@ -10,12 +10,18 @@ enum { ASK_TIMEOUT_MS = 60000 };
 struct source {
     struct ledger_boards_source base;
     PGconn *conn;
+    /* All at once: one by one they would be hundreds of round trips, most of the time to find that
+     * nothing is out of date. */
+    PGresult *days;   /* day, version */
+    PGresult *stored; /* sales_window, day, version */
     struct pg_categories known;
     bool is_known;
 };
 
 static void source_fini(struct source *source)
 {
+    PQclear(source->days);
+    PQclear(source->stored);
     PQfinish(source->conn);
     ledger_pg_categories_fini(&source->known);
 }
@@ -35,38 +41,87 @@ static enum err ask(PGconn *conn, struct pg_trip *trip, PGresult **ret_result)
     return pg_sync_run(conn, &trip->statements[0], ASK_TIMEOUT_MS, ret_result, &reason);
 }
 
-static enum err ask_int(PGconn *conn, const char *sql, const int64_t *values, size_t count,
-                        int64_t *ret_value)
+static enum err read_made_at(struct source *source, int64_t *ret_made_at_ms)
 {
     CLEANUP(trip_fini) struct pg_trip trip = { 0 };
     PGresult *result = NULL;
 
-    trip_add(&trip, 0, sql);
-    for (size_t i = 0; i < count; i++)
-        trip_int(&trip, values[i]);
-    TRY(ask(conn, &trip, &result));
-    *ret_value = PQntuples(result) ? trip_get(result, 0, 0) : 0;
+    trip_add(&trip, 0, "SELECT floor(extract(epoch FROM now()) * 1000)::bigint");
+    TRY(ask(source->conn, &trip, &result));
+    *ret_made_at_ms = trip_get(result, 0, 0) + clock_offset_ms();
     PQclear(result);
     return ERR_OK;
+}
+
+static enum err read_days(struct source *source)
+{
+    CLEANUP(trip_fini) struct pg_trip trip = { 0 };
+
+    trip_add(&trip, 0, "SELECT day, version FROM sales_days ORDER BY day");
+    return ask(source->conn, &trip, &source->days);
+}
+
+static enum err read_stored(struct source *source, int64_t from_day)
+{
+    CLEANUP(trip_fini) struct pg_trip trip = { 0 };
+
+    trip_add(&trip, 0,
+             "SELECT sales_window, day, version FROM boards WHERE day >= $1 AND category = ''"
+             " AND made_at > (SELECT " LEDGER_MOVED_FOR_CERTAIN " FROM store)"
+             " ORDER BY sales_window, day");
+    trip_int(&trip, from_day);
+    return ask(source->conn, &trip, &source->stored);
+}
+
+/* ---- versions ---- */
+
+static int compare(const PGresult *rows, int row, const int64_t *keys, int key_count)
+{
+    for (int i = 0; i < key_count; i++) {
+        int64_t value = trip_get(rows, row, i);
+        if (value != keys[i])
+            return value < keys[i] ? -1 : 1;
+    }
+    return 0;
+}
+
+/* The first row, of those in order of their first columns, that is not before these. */
+static int row_from(const PGresult *rows, const int64_t *keys, int key_count)
+{
+    int low = 0, high = PQntuples(rows);
+
+    while (low < high) {
+        int middle = low + (high - low) / 2;
+        if (compare(rows, middle, keys, key_count) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
 }
 
 static enum err version_of(struct ledger_boards_source *source, struct sales_days days,
                            int64_t *ret_version)
 {
-    return ask_int(self(source)->conn,
-                   "SELECT coalesce(sum(version), 0)::bigint FROM sales_days"
-                   " WHERE day BETWEEN $1 AND $2",
-                   (int64_t[]){ days.from, days.to }, 2, ret_version);
+    const PGresult *rows = self(source)->days;
+
+    *ret_version = 0;
+    for (int i = row_from(rows, &days.from, 1);
+         i < PQntuples(rows) && trip_get(rows, i, 0) <= days.to; i++)
+        *ret_version += trip_get(rows, i, 1);
+    return ERR_OK;
 }
 
 static enum err stored_version(struct ledger_boards_source *source, enum sales_window window,
                                int64_t day, int64_t *ret_version)
 {
-    return ask_int(self(source)->conn,
-                   "SELECT version FROM boards WHERE sales_window = $1 AND day = $2"
-                   " AND category = '' AND made_at > (SELECT " LEDGER_MOVED_FOR_CERTAIN
-                   " FROM store)",
-                   (int64_t[]){ (int64_t)window, day }, 2, ret_version);
+    const PGresult *rows = self(source)->stored;
+    const int64_t keys[] = { (int64_t)window, day };
+    int row = row_from(rows, keys, 2);
+    bool found = row < PQntuples(rows) && compare(rows, row, keys, 2) == 0;
+
+    *ret_version = found ? trip_get(rows, row, 2) : 0;
+    return ERR_OK;
 }
 
 static enum err sums_of(struct ledger_boards_source *source, struct sales_days days,
@@ -111,13 +166,13 @@ static enum err each_category(struct ledger_boards_source *source, enum sales_wi
 }
 
 /* The database's clock says when boards are made, as it says when products move. */
-static enum err source_open(struct ledger *ledger, struct source *source, int64_t *ret_made_at_ms)
+static enum err source_open(struct ledger *ledger, struct source *source, int64_t from_day,
+                            int64_t *ret_made_at_ms)
 {
     TRY(ledger_pg_snapshot_open(ledger, &source->conn));
-    TRY(ask_int(source->conn, "SELECT floor(extract(epoch FROM now()) * 1000)::bigint", NULL, 0,
-                ret_made_at_ms));
-    *ret_made_at_ms += clock_offset_ms();
-    return ERR_OK;
+    TRY(read_made_at(source, ret_made_at_ms));
+    TRY(read_days(source));
+    return read_stored(source, from_day);
 }
 
 enum err ledger_pg_scan_boards(struct ledger *ledger, int64_t from_day, int64_t to_day,
@@ -132,6 +187,6 @@ enum err ledger_pg_scan_boards(struct ledger *ledger, int64_t from_day, int64_t 
                                        .categories = each_category } };
     int64_t made_at_ms;
 
-    TRY(source_open(ledger, &source, &made_at_ms));
+    TRY(source_open(ledger, &source, from_day, &made_at_ms));
     return ledger_boards_scan(&source.base, from_day, to_day, made_at_ms, each, context);
 }

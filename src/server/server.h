@@ -41,7 +41,7 @@ struct server_thread {
     struct api_loop api, ops_api;
     struct server_port main, ops; /* `ops`: of the first thread, when ops.listen is set */
     bool stop_when_drained;
-    _Atomic int step; /* enum server_thread_step */
+    _Atomic int step;              /* enum server_thread_step */
     const char *_Atomic waits_for; /* before it is settled */
     struct loop_task drain, cut, settle;
     struct loop_timer settle_again;
