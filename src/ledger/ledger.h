@@ -245,7 +245,7 @@ enum ledger_read_op {
     LEDGER_READ_USERS_EXIST, /* which of 4,096 neighbouring ids exist */
     LEDGER_READ_HELD,        /* one user's coupon of one kind */
     LEDGER_READ_HELD_LIST,   /* all of one user's coupons, newest first; at most one of each kind */
-    LEDGER_READ_WINNERS,     /* a page of one coupon's rows, by slot */
+    LEDGER_READ_WINNERS,     /* a page of one coupon's rows, by slot; total_count */
     LEDGER_READ_PRODUCT,
     LEDGER_READ_PRODUCTS,        /* a page of a list */
     LEDGER_READ_PRODUCTS_BY_ID,  /* those of `ids` */

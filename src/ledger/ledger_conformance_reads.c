@@ -133,10 +133,21 @@ static void test_winners(void **state)
                 assert_int_equal(read.rows[i].user_id, 200 - seen);
             }
             assert_int_equal(read.more, seen < 25);
+            assert_int_equal(read.total_count, 25);
             read.after = read.row_count ? read.rows[read.row_count - 1].slot : INT64_MAX;
         } while (read.more);
         assert_int_equal(seen, 25);
     }
+    read.after = 49;
+    conf_read(&read); /* behind the last one */
+    assert_ok(read.err);
+    assert_int_equal(read.row_count, 0);
+    assert_int_equal(read.total_count, 25);
+    read.coupon_id = COUPON + 1;
+    conf_read(&read); /* not there */
+    assert_ok(read.err);
+    assert_int_equal(read.row_count, 0);
+    assert_int_equal(read.total_count, 0);
     arena_fini(&arena);
 }
 

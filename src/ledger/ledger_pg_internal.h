@@ -152,6 +152,7 @@ enum err ledger_pg_sums_read(PGconn *conn, struct sales_days days, struct str ca
 void ledger_pg_coupon(const PGresult *result, int row, struct coupon *ret_coupon);
 #define PG_HELD_COLUMNS \
     "coupon_id, slot, user_id, user_coupon_id, issued_at, expires_at, uses, used_at"
+enum { PG_HELD_COLUMN_COUNT = 8 };
 void ledger_pg_held(const PGresult *result, int row, int column, struct ledger_held *ret_held);
 #define PG_PRODUCT_COLUMNS                                          \
     "product_id, name, description, category, price, stock, held, " \

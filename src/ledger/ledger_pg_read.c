@@ -29,8 +29,9 @@ static void add_held_list(struct pg_trip *trip, const struct ledger_read *read)
 static void add_winners(struct pg_trip *trip, const struct ledger_read *read)
 {
     trip_add(trip, 0,
-             "SELECT " PG_HELD_COLUMNS " FROM user_coupons WHERE coupon_id = $1 AND slot > $2"
-             " ORDER BY slot LIMIT $3");
+             "SELECT h.*, c.issued FROM coupons c LEFT JOIN (SELECT " PG_HELD_COLUMNS
+             " FROM user_coupons WHERE coupon_id = $1 AND slot > $2 ORDER BY slot LIMIT $3) h"
+             " ON true WHERE c.coupon_id = $1 ORDER BY h.slot");
     trip_int(trip, read->coupon_id);
     trip_int(trip, read->after);
     trip_int(trip, read->limit + 1);
@@ -121,10 +122,9 @@ void ledger_pg_held(const PGresult *result, int row, int column, struct ledger_h
 }
 
 /* `limit` 0: all of them. One row more than the limit only sets `more`. */
-static enum err take_rows(struct ledger_read *read, const PGresult *result, size_t limit)
+static enum err take_rows(struct ledger_read *read, const PGresult *result, size_t count,
+                          size_t limit)
 {
-    size_t count = (size_t)PQntuples(result);
-
     read->more = limit && count > limit;
     read->row_count = read->more ? limit : count;
     read->rows = arena_alloc(read->arena, (read->row_count + 1) * sizeof *read->rows);
@@ -133,6 +133,17 @@ static enum err take_rows(struct ledger_read *read, const PGresult *result, size
     for (size_t i = 0; i < read->row_count; i++)
         ledger_pg_held(result, (int)i, 0, &read->rows[i]);
     return ERR_OK;
+}
+
+/* The coupon's own columns come with each row, and alone where there is none. */
+static enum err take_winners(struct ledger_read *read, const PGresult *result)
+{
+    size_t count = (size_t)PQntuples(result);
+
+    read->total_count = count ? trip_get(result, 0, PG_HELD_COLUMN_COUNT) : 0;
+    if (count && trip_is_null(result, 0, 0))
+        count = 0;
+    return take_rows(read, result, count, (size_t)read->limit);
 }
 
 static enum err take_board(struct ledger_read *read, const PGresult *result)
@@ -170,9 +181,9 @@ static enum err take_read(struct ledger_read *read, const PGresult *result)
             ledger_pg_held(result, 0, 0, &read->held);
         return ERR_OK;
     case LEDGER_READ_HELD_LIST:
-        return take_rows(read, result, 0);
+        return take_rows(read, result, (size_t)PQntuples(result), 0);
     case LEDGER_READ_WINNERS:
-        return take_rows(read, result, (size_t)read->limit);
+        return take_winners(read, result);
     case LEDGER_READ_BOARD:
         return take_board(read, result);
     case LEDGER_READ_ORDER:

@@ -171,4 +171,5 @@ void ledger_sqlite_coupon(sqlite3_stmt *stmt, struct coupon *ret_coupon);
 /* A row of `SELECT HELD_COLUMNS FROM user_coupons`. */
 #define HELD_COLUMNS \
     "coupon_id, slot, user_id, user_coupon_id, issued_at, expires_at, uses, used_at"
+enum { HELD_COLUMN_COUNT = 8 };
 void ledger_sqlite_held(sqlite3_stmt *stmt, struct ledger_held *ret_held);

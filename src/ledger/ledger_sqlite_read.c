@@ -26,8 +26,10 @@ enum err ledger_sqlite_read_open(struct sqlite_client *client)
                              " WHERE user_id = ? AND coupon_id = ?",
         [LEDGER_READ_HELD_LIST] = "SELECT " HELD_COLUMNS " FROM user_coupons WHERE user_id = ?"
                                   " ORDER BY issued_at DESC, user_coupon_id DESC",
-        [LEDGER_READ_WINNERS] = "SELECT " HELD_COLUMNS " FROM user_coupons"
-                                " WHERE coupon_id = ? AND slot > ? ORDER BY slot LIMIT ?",
+        [LEDGER_READ_WINNERS] =
+            "SELECT h.*, c.issued FROM coupons c LEFT JOIN (SELECT " HELD_COLUMNS
+            " FROM user_coupons WHERE coupon_id = ?1 AND slot > ?2 ORDER BY slot LIMIT ?3) h"
+            " ON true WHERE c.coupon_id = ?1 ORDER BY h.slot",
         [LEDGER_READ_ORDER] = "SELECT " ORDER_COLUMNS " FROM orders WHERE order_id = ?",
         /* One ordered scan for each status: as fast for many orders as for few. */
         [LEDGER_READ_ORDERS] =
@@ -99,6 +101,15 @@ static enum err read_held(sqlite3_stmt *stmt, struct ledger_read *read)
     return sqlite_db_err(code);
 }
 
+/* With winners the coupon's own columns come with each row, and alone where there is none. */
+static bool is_row(sqlite3_stmt *stmt, struct ledger_read *read)
+{
+    if (read->op != LEDGER_READ_WINNERS)
+        return true;
+    read->total_count = sqlite3_column_int64(stmt, HELD_COLUMN_COUNT);
+    return sqlite3_column_type(stmt, 0) != SQLITE_NULL;
+}
+
 /* Rows into the arena; `limit` 0: all of them. One row more than the limit only sets `more`. */
 static enum err read_rows(sqlite3_stmt *stmt, struct ledger_read *read, size_t limit)
 {
@@ -108,7 +119,10 @@ static enum err read_rows(sqlite3_stmt *stmt, struct ledger_read *read, size_t l
     read->rows = NULL;
     read->row_count = 0;
     read->more = false;
+    read->total_count = 0;
     while ((code = sqlite3_step(stmt)) == SQLITE_ROW) {
+        if (!is_row(stmt, read))
+            continue;
         if (limit && read->row_count == limit) {
             read->more = true;
             return ERR_OK;

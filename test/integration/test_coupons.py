@@ -144,7 +144,6 @@ def test_what_is_issued_expires_when_the_coupon_ended_then(server):
     assert server.get("/api/users/1000/coupons")["coupons"][0]["expiresAt"] == first
 
 
-@pytest.mark.embedded  # what an administrator changes at one server is shown by the other with its next sign of life
 def test_states_of_a_coupon(server):
     coupon = server.make_coupon(2, startsAt=when(1), endsAt=when(2))
     path, admin = f"/api/coupons/{coupon}", f"/api/admin/coupons/{coupon}"
@@ -153,6 +152,7 @@ def test_states_of_a_coupon(server):
     assert server.get(path)["status"] == "OPEN"
     for user in (1000, 1001):
         server.take("issue", coupon, user)
+    server.await_same(path)
     assert server.get(path) == {**server.get(path), "status": "SOLD_OUT", "remainingQuantity": 0}
     server.patch(admin, {"totalQuantity": 3})
     assert server.get(path) == {**server.get(path), "status": "OPEN", "remainingQuantity": 1}
@@ -340,7 +340,6 @@ def test_lists_refuse_bad_parameters(server, path):
 # ---- administration ----
 
 
-@pytest.mark.embedded  # the total of another server's places is as old as the last sign of life
 def test_winners_page_by_page_and_as_csv(server):
     coupon = server.make_coupon(500)
     for user in range(1000, 1250):

@@ -49,12 +49,26 @@ class SharedStores:
 
     def __init__(self):
         self.stores, self.postgres, self.numbers = Stores(), None, itertools.count(1)
+        self.loaded = None
 
-    def database(self):
-        """URL of an empty one."""
+    def database(self, template=None):
+        """URL of an empty one, or of a copy."""
         if self.postgres is None:
             self.postgres = self.stores.postgres()
-        return self.postgres.make_database(f"shop{next(self.numbers)}")
+        return self.postgres.make_database(f"shop{next(self.numbers)}", template)
+
+    def loaded_database(self):
+        """URL of one as the first server of profile `test` leaves it: to migrate and to load the same data
+        for each test would take longer than most tests."""
+        if self.loaded is None:
+            redis, url = self.redis(), self.database()
+            server = Server(self.stores.folder("loaded"))
+            server.flags += ["--redis", redis.url, "--postgres", url]
+            server.start()
+            server.close()
+            redis.end()
+            self.loaded = url.rpartition("/")[2]
+        return self.database(self.loaded)
 
     def redis(self):
         return Redis(self.stores.folder(f"redis{next(self.numbers)}-")).start()
@@ -90,13 +104,13 @@ class Processes:
 
 class Servers(Server):
     """`count` servers; each has a directory of its own below `directory`. They share what `shared` gives,
-    but for the `redis` that is given."""
+    but for the `redis` and the database that are given."""
 
-    def __init__(self, directory, shared, count=2, redis=None, settle=False, **options):
+    def __init__(self, directory, shared, count=2, redis=None, database=None, settle=False, **options):
         self.nodes, self.settle = [], settle
         super().__init__(directory, **options)
         self.own_redis = None if redis else shared.redis()
-        self.redis, self.postgres_url = redis or self.own_redis, shared.database()
+        self.redis, self.postgres_url = redis or self.own_redis, database or shared.database()
         self.postgres = shared.postgres
         self.store_flags = ["--redis", self.redis.url, "--postgres", self.postgres_url]
         self.flags += self.store_flags
@@ -186,18 +200,24 @@ class Servers(Server):
         return max(codes, key=abs)
 
     def stop(self):
-        for node in self.nodes:
-            if node.process is not None:
-                node.stop()
+        """All at once."""
+        nodes = [node for node in self.nodes if node.process is not None]
+        for node in nodes:
+            node.begin_stop()
+        with contextlib.ExitStack() as stack:
+            for node in nodes:
+                stack.callback(node.end_stop)
 
     def close(self):
         """All of them, whatever the first ones said."""
         with contextlib.ExitStack() as stack:
             if self.own_redis:
                 stack.callback(self.own_redis.end)
-            for node in reversed(self.nodes):
+            for node in self.nodes:
                 node.expected_exit = self.expected_exit
                 stack.callback(node.close)
+            if all(node.alive() for node in self.nodes):
+                stack.callback(self.stop)
 
     def log_text(self):
         return "".join(node.log_text() for node in self.nodes)
@@ -285,4 +305,5 @@ def make_server(directory, shared, **options):
     """What the run was asked for."""
     if not CHOSEN:
         return Server(directory, **options)
-    return Servers(pathlib.Path(directory), shared, settle=True, **options)
+    database = shared.loaded_database() if options.get("profile", "test") == "test" else None
+    return Servers(pathlib.Path(directory), shared, database=database, settle=True, **options)

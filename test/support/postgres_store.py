@@ -114,9 +114,9 @@ class Postgres(Daemon):
     def connect(self, database=DATABASE):
         return Pq(self.database_url(database))
 
-    def make_database(self, name):
-        """An empty one; gives its URL."""
-        self.query(f"CREATE DATABASE {name}", database="postgres")
+    def make_database(self, name, template=None):
+        """An empty one, or a copy of one that nobody uses; gives its URL."""
+        self.query(f"CREATE DATABASE {name}" + (f" TEMPLATE {template}" if template else ""), database="postgres")
         return self.database_url(name)
 
     def set(self, name, value):

@@ -128,9 +128,15 @@ class Server:
         return code
 
     def stop(self):
-        """SIGTERM; a clean drain exits with 0."""
+        """A clean drain exits with 0."""
+        self.begin_stop()
+        self.end_stop()
+
+    def begin_stop(self):
         self.caller.close()
         self.process.send_signal(signal.SIGTERM)
+
+    def end_stop(self):
         code = self.reap()
         assert code == 0, f"exit {code}: {self.log_tail()}"
 
@@ -201,6 +207,9 @@ class Server:
             return proof if proof["gate"]["pending"] == 0 else None
 
         return wait_for(look, seconds, what=f"coupon {coupon} settled")
+
+    def await_same(self, path):
+        """Until it is answered alike wherever it is asked: of one server, now."""
 
     # ---- looking from outside ----
 
