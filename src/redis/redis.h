@@ -9,6 +9,7 @@
  *
  *     single     redis://[user[:password]@]host[:port][/database]
  *     sentinel   redis+sentinel://[user[:password]@]host[:port],...[/master name[/database]]
+ *                    [?sentinel_user=user&sentinel_password=password]
  *     cluster    redis+cluster://[user[:password]@]host[:port],...
  */
 #pragma once
@@ -46,6 +47,8 @@ struct redis_target {
     size_t place_count;
     char user[REDIS_WORD_BYTES]; /* "": the default user */
     char password[REDIS_PASSWORD_BYTES];
+    char sentinel_user[REDIS_WORD_BYTES]; /* the same, of the sentinels themselves */
+    char sentinel_password[REDIS_PASSWORD_BYTES];
     char master[REDIS_WORD_BYTES]; /* of sentinels: "mymaster" where none is given */
     uint32_t database;
 };

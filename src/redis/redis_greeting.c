@@ -27,14 +27,14 @@ static void add(struct redis_greeting *greeting, enum redis_greeted step, struct
     redis_command_append(out, argc, argv, NULL);
 }
 
-static void add_auth(struct redis_greeting *greeting, const struct redis_target *target,
+static void add_auth(struct redis_greeting *greeting, const struct redis_conn_options *options,
                      struct buf *out)
 {
-    if (target->user[0])
+    if (options->user[0])
         add(greeting, REDIS_GREET_AUTH, out, 3,
-            (const char *const[]){ "AUTH", target->user, target->password });
-    else if (target->password[0])
-        add(greeting, REDIS_GREET_AUTH, out, 2, (const char *const[]){ "AUTH", target->password });
+            (const char *const[]){ "AUTH", options->user, options->password });
+    else if (options->password[0])
+        add(greeting, REDIS_GREET_AUTH, out, 2, (const char *const[]){ "AUTH", options->password });
 }
 
 void redis_greeting_begin(struct redis_greeting *greeting, const struct redis_conn_options *options,
@@ -44,8 +44,7 @@ void redis_greeting_begin(struct redis_greeting *greeting, const struct redis_co
     char database[16];
 
     *greeting = (struct redis_greeting){ 0 };
-    if (target)
-        add_auth(greeting, target, out);
+    add_auth(greeting, options, out);
     add(greeting, REDIS_GREET_PING, out, 1, (const char *const[]){ "PING" });
     if (target && target->database) {
         snprintf(database, sizeof database, "%u", target->database);

@@ -24,7 +24,8 @@ struct redis_conn_use {
 struct redis_conn_options {
     const struct redis_conn_use *use;
     void *owner;
-    const struct redis_target *target; /* whom to greet as; NULL: as nobody (sentinels) */
+    const struct redis_target *target; /* NULL: no database, no role (sentinels) */
+    const char *user, *password;       /* whom to greet as; "": the default user, no password */
     const char *name;
     bool primary_only;
     uint32_t connect_timeout_ms, silence_ms;

@@ -181,6 +181,8 @@ static void connect_to(struct redis_node *node, const struct loop_addr *addr)
         .use = &redis_node_conn_use,
         .owner = node,
         .target = redis->target,
+        .user = redis->target->user,
+        .password = redis->target->password,
         .name = redis->options.name,
         .primary_only = redis->target->topology != REDIS_CLUSTER,
         .connect_timeout_ms = redis->options.connect_timeout_ms,

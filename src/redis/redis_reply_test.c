@@ -44,6 +44,18 @@ static void test_urls(void **state)
     assert_int_equal(target.database, 2);
     good("redis+sentinel://a");
     assert_string_equal(target.master, "mymaster");
+    good("redis+sentinel://:p?w@a,b/m/1?sentinel_user=do%40or&sentinel_password=p%26%2fw");
+    assert_string_equal(target.password, "p?w");
+    assert_string_equal(target.sentinel_user, "do@or");
+    assert_string_equal(target.sentinel_password, "p&/w");
+    assert_string_equal(target.master, "m");
+    assert_int_equal(target.database, 1);
+    good("redis+sentinel://u:p?w@a,b:7?sentinel_password=x");
+    assert_string_equal(target.password, "p?w");
+    assert_string_equal(target.sentinel_user, "");
+    assert_string_equal(target.sentinel_password, "x");
+    assert_int_equal(target.place[1].port, 7);
+    assert_string_equal(target.master, "mymaster");
     good("redis+cluster://:pw@a:1,b:2");
     assert_int_equal(target.topology, REDIS_CLUSTER);
     assert_int_equal(target.place_count, 2);
@@ -72,6 +84,10 @@ static void test_bad_urls(void **state)
         "redis://h%zz",
         "redis+sentinel://a,,b",
         "redis+sentinel://a/m/x",
+        "redis+sentinel://a/m?",
+        "redis+sentinel://a/m?password=x",
+        "redis+sentinel://a?sentinel_password=%",
+        "redis://a/0?sentinel_password=x",
         "redis+cluster://a/1",
         "redis+cluster://1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17",
         "rediss://h",

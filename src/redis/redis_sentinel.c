@@ -39,7 +39,7 @@ struct redis_sentinels {
     size_t count;
     struct redis_node *node; /* to be located */
     struct redis_place last; /* what was answered last */
-    bool locating, in_round;
+    bool locating, in_round, denied;
     struct loop_timer round, look;
 };
 
@@ -102,7 +102,9 @@ static void end_locating(struct redis_sentinels *all)
 
     all->locating = false;
     if (!place) {
-        redis_node_lost(all->node, "no sentinel knows the primary");
+        redis_node_lost(all->node, all->denied ? "the sentinels refuse sentinel_user or "
+                                                 "sentinel_password of the URL"
+                                               : "no sentinel knows the primary");
         return;
     }
     all->last = *place;
@@ -169,11 +171,21 @@ static void on_ready(void *owner)
         ask(one);
 }
 
+static bool is_denial(const char *why)
+{
+    static const char *const errors[] = { "NOAUTH", "WRONGPASS", "NOPERM", "ERR AUTH" };
+
+    for (size_t i = 0; i < ARRAY_COUNT(errors); i++)
+        if (str_has_prefix(str_from(why), str_from(errors[i])))
+            return true;
+    return false;
+}
+
 static void on_lost(void *owner, const char *why)
 {
     struct sentinel *one = owner;
 
-    (void)why;
+    one->all->denied |= is_denial(why);
     one->conn = NULL;
     one->ready = one->asked = false;
     end_if_complete(one->all);
@@ -218,6 +230,8 @@ static void connect_to(struct sentinel *one, const struct loop_addr *addr)
     struct redis *redis = one->all->redis;
     struct redis_conn_options options = { .use = &use,
                                           .owner = one,
+                                          .user = redis->target->sentinel_user,
+                                          .password = redis->target->sentinel_password,
                                           .name = redis->options.name,
                                           .connect_timeout_ms = CONNECT_MS,
                                           .silence_ms = SILENCE_MS };
@@ -263,6 +277,7 @@ static void begin_round(struct redis_sentinels *all)
     if (all->in_round)
         return;
     all->in_round = true;
+    all->denied = false;
     /* Without memory the round ends when all have answered. */
     err_ignore(loop_timer_start(all->redis->loop, &all->round, ROUND_MS), "see above");
     look_later(all);

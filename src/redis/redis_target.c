@@ -142,6 +142,35 @@ static bool take_path(struct redis_target *target, struct str path)
     return decode(master, target->master, sizeof target->master) && take_database(target, database);
 }
 
+static bool take_parameter(struct redis_target *target, struct str name, struct str value)
+{
+    if (str_equal(name, STR("sentinel_user")))
+        return decode(value, target->sentinel_user, sizeof target->sentinel_user);
+    return str_equal(name, STR("sentinel_password")) &&
+           decode(value, target->sentinel_password, sizeof target->sentinel_password);
+}
+
+/* "?name=value&…" at the end; where there is no path, of the hosts, behind any password. */
+static bool take_query(struct redis_target *target, struct str *authority, struct str *path)
+{
+    struct str *of = path->ptr ? path : authority, query;
+    size_t user = of == authority ? of->len : 0;
+
+    while (user > 0 && of->ptr[user - 1] != '@')
+        user--;
+    struct str rest = cut((struct str){ of->ptr + user, of->len - user }, '?', &query);
+    if (query.ptr && target->topology == REDIS_SENTINEL)
+        of->len = user + rest.len;
+    else
+        query = STR_NONE; /* it is refused as what stands before it */
+    while (query.ptr) {
+        struct str value, name = cut(cut(query, '&', &query), '=', &value);
+        if (!take_parameter(target, name, value))
+            return false;
+    }
+    return true;
+}
+
 static bool take_scheme(struct redis_target *target, struct str *url)
 {
     static const struct {
@@ -177,6 +206,10 @@ enum err redis_target_parse(struct redis_target *target, const char *url, char w
         return refuse(why, "a Redis URL begins with redis://, redis+sentinel:// or "
                            "redis+cluster://.");
     struct str authority = cut(rest, '/', &path);
+    if (!take_query(target, &authority, &path))
+        return refuse(why,
+                      "the URL of sentinels has ?sentinel_user=USER&sentinel_password=PASSWORD "
+                      "at its end, or nothing.");
     if (!take_user(target, &authority))
         return refuse(why, "user or password of the Redis URL is too long or has a wrong %XX.");
     if (!take_places(target, authority))

@@ -186,8 +186,10 @@ class SentinelNode(Daemon):
     def ready(self):
         return self.call("PING") == "PONG"
 
+    password = None
+
     def call(self, *words):
-        with Resp(self.port) as connection:
+        with Resp(self.port, password=self.password) as connection:
             return connection.call(*words)
 
     def primary_port(self):
@@ -197,9 +199,13 @@ class SentinelNode(Daemon):
 class Sentinel(Replicated):
     """A primary, replicas, and three that watch and fail over."""
 
-    def __init__(self, scratch, replicas=1, sentinels=3, down_after_ms=1000, failover_ms=3000, **settings):
+    def __init__(self, scratch, replicas=1, sentinels=3, down_after_ms=1000, failover_ms=3000,
+                 sentinel_password=None, sentinel_acl=(), **settings):  # fmt: skip
         super().__init__(scratch, replicas, **settings)
         self.sentinels = [SentinelNode(scratch.folder(f"sentinel{i}-{free_port()}")) for i in range(sentinels)]
+        self.sentinel_password, self.sentinel_acl = sentinel_password, sentinel_acl
+        for node in self.sentinels:
+            node.password = sentinel_password
         self.down_after_ms, self.failover_ms = down_after_ms, failover_ms
 
     def configure(self, node):
@@ -213,6 +219,8 @@ class Sentinel(Replicated):
             f"sentinel myid {self.run_id(node)}",
             f"sentinel monitor {NAME} 127.0.0.1 {self.primary.port} {len(self.sentinels) // 2 + 1}",
             *([f"sentinel auth-pass {NAME} {password}"] if password else []),
+            *([f"requirepass {self.sentinel_password}"] if self.sentinel_password else []),
+            *self.sentinel_acl,
             f"sentinel down-after-milliseconds {NAME} {self.down_after_ms}",
             f"sentinel failover-timeout {NAME} {self.failover_ms}",
             *(f"sentinel known-replica {NAME} 127.0.0.1 {replica.port}" for replica in self.replicas),
