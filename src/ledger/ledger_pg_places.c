@@ -109,22 +109,29 @@ static void add_carefully(struct pg_writer *writer)
 
 /* ---- simply ---- */
 
-static void insert_places(struct pg_writer *writer)
+#define INSERTED                                                                              \
+    "WITH stored AS (INSERT INTO user_coupons (coupon_id, slot, user_id, user_coupon_id,"     \
+    " issued_at, expires_at, uses, used_at) SELECT coupon_id, slot, user_id, user_coupon_id," \
+    " issued_at, expires_at, uses, CASE WHEN uses > 0 THEN issued_at ELSE 0 END"              \
+    " FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],"      \
+    " $6::bigint[], $7::bigint[]) AS p(coupon_id, slot, user_id, user_coupon_id, issued_at,"  \
+    " expires_at, uses))"
+/* A number above the quantity makes a NULL, which the column refuses. */
+#define WITNESSED                                                            \
+    " UPDATE coupons c SET issued = v.issued, witness = v.witness,"          \
+    " highest_slot = CASE WHEN v.highest <= c.total_quantity"                \
+    " THEN greatest(c.highest_slot, v.highest) END"                          \
+    " FROM unnest($8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[])" \
+    " AS v(coupon_id, issued, witness, highest) WHERE c.coupon_id = v.coupon_id"
+
+static void put_rows(struct pg_writer *writer)
 {
-    struct pg_trip *trip = &writer->trip;
+    unsigned at = trip_arrays(&writer->trip, "iiiiiii");
     struct ledger_command *command;
 
-    trip_add(trip, PG_STORE_NEW_PLACES,
-             "INSERT INTO user_coupons (coupon_id, slot, user_id, user_coupon_id, issued_at,"
-             " expires_at, uses, used_at) SELECT coupon_id, slot, user_id, user_coupon_id,"
-             " issued_at, expires_at, uses, CASE WHEN uses > 0 THEN issued_at ELSE 0 END"
-             " FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],"
-             " $6::bigint[], $7::bigint[]) AS p(coupon_id, slot, user_id, user_coupon_id,"
-             " issued_at, expires_at, uses)");
-    unsigned at = trip_arrays(trip, "iiiiiii");
     LIST_FOREACH (command, &writer->batch, struct ledger_command, node)
         if (is_of_coupon(&writer->rows, command))
-            put_row(trip, at, &command->place);
+            put_row(&writer->trip, at, &command->place);
 }
 
 /* What the witness of a coupon is with these places: its row is locked. */
@@ -144,20 +151,13 @@ static struct witness witness_with(struct pg_writer *writer, const struct ledger
     return witness;
 }
 
-/* A number above the quantity makes a NULL, which the column refuses. */
-static void update_witnesses(struct pg_writer *writer)
+static void put_witnesses(struct pg_writer *writer)
 {
     const struct ledger_table *table = &writer->rows.coupons;
     struct pg_trip *trip = &writer->trip;
+    unsigned at = trip_arrays(trip, "iiii");
     int64_t highest;
 
-    trip_add(trip, PG_STORE_ROWS,
-             "UPDATE coupons c SET issued = v.issued, witness = v.witness,"
-             " highest_slot = CASE WHEN v.highest <= c.total_quantity"
-             " THEN greatest(c.highest_slot, v.highest) END"
-             " FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])"
-             " AS v(coupon_id, issued, witness, highest) WHERE c.coupon_id = v.coupon_id");
-    unsigned at = trip_arrays(trip, "iiii");
     for (size_t i = 0; i < table->count; i++) {
         const struct ledger_coupon_row *row = table->rows[i];
         struct witness witness = witness_with(writer, row, &highest);
@@ -168,6 +168,13 @@ static void update_witnesses(struct pg_writer *writer)
         trip_put(trip, at + 2, (int64_t)witness.hash);
         trip_put(trip, at + 3, highest);
     }
+}
+
+static void add_simply(struct pg_writer *writer)
+{
+    trip_add(&writer->trip, PG_STORE_NEW_PLACES, INSERTED WITNESSED);
+    put_rows(writer);
+    put_witnesses(writer);
 }
 
 static bool is_new(struct ledger_rows *rows, const struct ledger_place *place)
@@ -200,12 +207,10 @@ void ledger_pg_places_add(struct pg_writer *writer)
         any |= is_of_coupon(&writer->rows, command);
     if (!any)
         return;
-    if (!are_new(writer)) {
+    if (are_new(writer))
+        add_simply(writer);
+    else
         add_carefully(writer);
-        return;
-    }
-    insert_places(writer);
-    update_witnesses(writer);
 }
 
 /* ---- what came of it ---- */
