@@ -624,6 +624,7 @@ def test_killed_while_selling(serve):
             timer.join()
         shop.server.reap()
         shop.server.start()
+        shop.server.await_relayed()
         rows = shop.server.sql(
             "SELECT product_id, sum(quantity) FROM orders JOIN order_lines USING (order_id)"
             " WHERE status = 1 AND sold_day = ? GROUP BY product_id", number(day))  # fmt: skip

@@ -5,6 +5,7 @@ With DOORBUSTER_TEST_STORES=distributed the fixtures give these instead of a ser
 Calls go to each in turn, and so do connections; what moves the clock or plants a fault goes to all.
 """
 
+import concurrent.futures
 import contextlib
 import itertools
 import os
@@ -23,6 +24,8 @@ CHOSEN = os.environ.get("DOORBUSTER_TEST_STORES") == "distributed"
 RANKING_SOURCE = "redis" if CHOSEN else "memory"
 # What `reserve` says of where a place is remembered.
 DURABILITY = "redis" if CHOSEN else "journal"
+# Options with which a first start leaves other rows.
+CHANGES_LOADED = {"shop__time_zone", "users__external"}
 SAMPLE = re.compile(r"^([a-zA-Z_:][^ ]*(?:\{.*\})?) ([-+0-9.eE]+|NaN|[+-]Inf)$")
 
 
@@ -49,7 +52,7 @@ class SharedStores:
 
     def __init__(self):
         self.stores, self.postgres, self.numbers = Stores(), None, itertools.count(1)
-        self.loaded = None
+        self.loaded, self.ahead, self.next_copy = None, concurrent.futures.ThreadPoolExecutor(1), None
 
     def database(self, template=None):
         """URL of an empty one, or of a copy."""
@@ -67,13 +70,18 @@ class SharedStores:
             server.start()
             server.close()
             redis.end()
+            query(url, "DELETE FROM boards")  # its last backup
             self.loaded = url.rpartition("/")[2]
-        return self.database(self.loaded)
+            self.next_copy = self.ahead.submit(self.database, self.loaded)
+        url = self.next_copy.result()
+        self.next_copy = self.ahead.submit(self.database, self.loaded)  # while this one is used
+        return url
 
     def redis(self):
         return Redis(self.stores.folder(f"redis{next(self.numbers)}-")).start()
 
     def close(self):
+        self.ahead.shutdown()
         self.stores.close()
 
 
@@ -90,6 +98,10 @@ class Processes:
         for process in self.running():
             process.send_signal(number)
 
+    def kill(self):
+        for process in self.running():
+            process.kill()
+
     def poll(self):
         """The exit code of the first that ended."""
         return next((code for code in (process.poll() for process in self.running()) if code is not None), None)
@@ -104,12 +116,13 @@ class Processes:
 
 class Servers(Server):
     """`count` servers; each has a directory of its own below `directory`. They share what `shared` gives,
-    but for the `redis` and the database that are given."""
+    but for the `redis` that is given, and a `database` that is dropped at the end."""
 
     def __init__(self, directory, shared, count=2, redis=None, database=None, settle=False, **options):
         self.nodes, self.settle = [], settle
         super().__init__(directory, **options)
         self.own_redis = None if redis else shared.redis()
+        self.own_database = database
         self.redis, self.postgres_url = redis or self.own_redis, database or shared.database()
         self.postgres = shared.postgres
         self.store_flags = ["--redis", self.redis.url, "--postgres", self.postgres_url]
@@ -211,6 +224,8 @@ class Servers(Server):
     def close(self):
         """All of them, whatever the first ones said."""
         with contextlib.ExitStack() as stack:
+            if self.own_database:
+                stack.callback(self.postgres.drop_database, self.own_database)
             if self.own_redis:
                 stack.callback(self.own_redis.end)
             for node in self.nodes:
@@ -247,6 +262,10 @@ class Servers(Server):
 
         wait_for(look, seconds, what=f"{path} is the same everywhere")
         self.await_gates(seconds)
+
+    def await_relayed(self, seconds=5):
+        """What died between a commit and the ranking comes by the outbox, a moment later."""
+        wait_for(lambda: self.sql("SELECT count(*) FROM sales_outbox") == [(0,)], seconds, what="outbox is empty")
 
     def metrics(self, headers):
         """The sums over all of them, in the words of the first."""
@@ -305,5 +324,6 @@ def make_server(directory, shared, **options):
     """What the run was asked for."""
     if not CHOSEN:
         return Server(directory, **options)
-    database = shared.loaded_database() if options.get("profile", "test") == "test" else None
+    alike = options.get("profile", "test") == "test" and not CHANGES_LOADED & options.keys()
+    database = shared.loaded_database() if alike else None
     return Servers(pathlib.Path(directory), shared, database=database, settle=True, **options)

@@ -119,6 +119,10 @@ class Postgres(Daemon):
         self.query(f"CREATE DATABASE {name}" + (f" TEMPLATE {template}" if template else ""), database="postgres")
         return self.database_url(name)
 
+    def drop_database(self, url):
+        """At once: files that are gone soon are never written."""
+        self.query(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)", database="postgres")
+
     def set(self, name, value):
         """Changes a setting that needs no restart."""
         self.query(f"ALTER SYSTEM SET {name} = '{value}'")

@@ -211,6 +211,9 @@ class Server:
     def await_same(self, path):
         """Until it is answered alike wherever it is asked: of one server, now."""
 
+    def await_relayed(self):
+        """Until the ranking has what was paid before it died: of one server, as soon as it serves."""
+
     # ---- looking from outside ----
 
     def prove(self, coupon, told=None):

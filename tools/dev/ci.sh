@@ -35,6 +35,7 @@ ci_stages=(
     "ndebug     600  unit tests, built with -DNDEBUG"
     "asan       600  unit tests under AddressSanitizer and UndefinedBehaviorSanitizer"
     "tsan       600  unit tests under ThreadSanitizer"
+    "integration_distributed 300 coupons, orders, cart, wallet: of two servers on one Redis and one PostgreSQL"
     "integration_sanitized 900 the same under ASan and UBSan, and at the same time under TSan"
     "fuzz       400  every fuzz target for some seconds"
 )
@@ -48,7 +49,7 @@ second_lane=(
 
 # Only where they are named: too long for every run.
 more_stages=(
-    "integration_distributed 1500 the same, of two servers on one Redis and one PostgreSQL"
+    "integration_distributed_whole 2400 all of it that is not about the embedded stores, of two servers"
     "stores_sanitized 600 the same under ASan and UBSan, then under TSan"
 )
 
@@ -230,9 +231,12 @@ stage_stores_sanitized() {
 }
 # Three quarters of it is waiting.
 stage_integration() { workers=$((2 * $(nproc))) && pytest_folder test/integration; }
+# One case of each test; the whole has them all.
 stage_integration_distributed() {
-    DOORBUSTER_TEST_STORES=distributed pytest_folder test/integration/test_{drop,coupons,orders,cart,users}.py
+    DOORBUSTER_TEST_STORES=distributed DOORBUSTER_TEST_EACH=once \
+        pytest_folder test/integration/test_{drop,coupons,orders,cart,users}.py
 }
+stage_integration_distributed_whole() { DOORBUSTER_TEST_STORES=distributed pytest_folder test/integration; }
 # Both at once: they wait more than they work.
 stage_integration_sanitized() {
     local kind status=0 passed=0 failed=0 p f
