@@ -29,7 +29,14 @@ SHOWN_LATER = ("/api/products/ranking", "/api/products/top", "/coupons")
 
 
 class Difference(AssertionError):
-    """The server and the model do not agree."""
+    """Those that are compared do not agree. With the last commands, and how to do it again."""
+
+    def __init__(self, found, program, run, zone, last):
+        lines = "\n  ".join(last)
+        super().__init__(
+            f"seed {run.seed}, command {run.count}: {found}\n  the last commands:\n  {lines}\n"
+            f"again: test/model/{program} --seed {run.seed} --commands {run.count + 1} --zone {zone}"
+        )
 
 
 class Differential:
@@ -94,15 +101,11 @@ class Differential:
         return None
 
     def report(self, found):
-        lines = "\n  ".join(self.last)
-        raise Difference(
-            f"seed {self.seed}, command {self.count}: {found}\n  the last commands:\n  {lines}\n"
-            f"again: test/model/differential.py --seed {self.seed} --commands {self.count + 1} --zone {self.shop.zone}"
-        )
+        raise Difference(found, "differential.py", self, self.shop.zone, self.last)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def arguments(doc):
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--commands", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=time.time_ns() % 10**9)
     parser.add_argument("--zone", default="Asia/Seoul")
@@ -111,6 +114,11 @@ def main():
     )
     args = parser.parse_args()
     print(f"seed {args.seed}", flush=True)
+    return args
+
+
+def main():
+    args = arguments(__doc__)
     started = time.monotonic()
     target = Real(args.zone)
     run = Differential(target, args.zone, args.seed)

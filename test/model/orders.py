@@ -134,16 +134,20 @@ class Orders(Ranking):
             order.number = form
         self.add_order(order)
 
+    def order_of(self, user_id, order_id):
+        self.user(user_id)
+        order = self.order(order_id)
+        if order.user_id != user_id:
+            raise Refused("FORBIDDEN")
+        return order
+
     # ---- paying ----
 
     def pay_order(self, request, order_id):
         user_id = self.number(request.body, "userId")
 
         def effect():
-            self.user(user_id)
-            order = self.order(order_id)
-            if order.user_id != user_id:
-                raise Refused("FORBIDDEN")
+            order = self.order_of(user_id, order_id)
             if order.status != "PENDING":
                 raise Refused("INVALID_ORDER_STATUS")
             self.check_payment(order, request)
@@ -211,10 +215,7 @@ class Orders(Ranking):
         user_id = self.number(request.body, "userId")
 
         def effect():
-            self.user(user_id)
-            order = self.order(order_id)
-            if order.user_id != user_id:
-                raise Refused("FORBIDDEN")
+            order = self.order_of(user_id, order_id)
             if order.status == "CANCELLED":
                 raise Refused("INVALID_ORDER_STATUS")
             if order.status == "COMPLETED":

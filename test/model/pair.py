@@ -9,7 +9,6 @@ are, and something is stopped, killed or lost. At the end every row that is stor
 proof must be the same, ids and all. The same seed makes the same commands again.
 """
 
-import argparse
 import collections
 import pathlib
 import random
@@ -20,7 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from model.alike import Alike, unlike  # noqa: E402
 from model.base import Request  # noqa: E402
 from model.commands import Commands  # noqa: E402
-from model.differential import DAY_MS, SETTLE_SECONDS, Difference, Differential  # noqa: E402
+from model.differential import DAY_MS, SETTLE_SECONDS, Difference, Differential, arguments  # noqa: E402
 from model.model import Shop  # noqa: E402
 from model.real import Real  # noqa: E402
 from model.rows import rows_differ  # noqa: E402
@@ -147,22 +146,11 @@ class Pair:
         return rows_differ(self.one.target.server, self.two.target.server, alike, self.target.now() - DAY_MS)
 
     def report(self, found):
-        """With the last commands, and how to do it again."""
-        lines = "\n  ".join(self.two.last)
-        raise Difference(
-            f"seed {self.seed}, command {self.count}: {found}\n  the last commands:\n  {lines}\n"
-            f"again: test/model/pair.py --seed {self.seed} --commands {self.count + 1} --zone {self.zone}"
-        )
+        raise Difference(found, "pair.py", self, self.zone, self.two.last)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--commands", type=int, default=100_000)
-    parser.add_argument("--seed", type=int, default=time.time_ns() % 10**9)
-    parser.add_argument("--zone", default="Asia/Seoul")
-    parser.add_argument("--every", type=int, default=2500, help="commands between comparisons of everything")
-    args = parser.parse_args()
-    print(f"seed {args.seed}", flush=True)
+    args = arguments(__doc__)
     started = time.monotonic()
     shared = SharedStores()
     sides = []
