@@ -3,31 +3,9 @@
 #include <stdio.h>
 
 #include "base/mem.h"
-#include "pg/pg_fixture_test.h"
+#include "pg/pg_conn_fixture_test.h"
 
 #define TEXT(sql_) ((struct pg_statement){ .sql = (sql_) })
-
-static struct pg_conn *conn;
-static struct pg_exchange exchange;
-
-static void begin(void)
-{
-    begin_at(test_url());
-    conn = connect_one();
-}
-
-static void end(void)
-{
-    pg_exchange_fini(&exchange);
-    conn = pg_conn_free(conn);
-    finish();
-}
-
-static enum err run(const struct pg_statement *statements, size_t count)
-{
-    pg_exchange_fini(&exchange);
-    return run_statements(conn, &exchange, statements, count, 10000);
-}
 
 static const char *cell(size_t i)
 {

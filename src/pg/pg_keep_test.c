@@ -1,31 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Statements that are kept, against a real server. */
-#include "pg/pg_fixture_test.h"
+#include "pg/pg_conn_fixture_test.h"
 
 #define KEPT(sql_) ((struct pg_statement){ .sql = (sql_), .keep = true })
 #define HOW_MANY "SELECT count(*)::text FROM pg_prepared_statements"
-
-static struct pg_conn *conn;
-static struct pg_exchange exchange;
-
-static void begin(void)
-{
-    begin_at(test_url());
-    conn = connect_one();
-}
-
-static void end(void)
-{
-    pg_exchange_fini(&exchange);
-    conn = pg_conn_free(conn);
-    finish();
-}
-
-static enum err run(const struct pg_statement *statements, size_t count)
-{
-    pg_exchange_fini(&exchange);
-    return run_statements(conn, &exchange, statements, count, 10000);
-}
 
 /* How many the session has. */
 static int kept(void)
