@@ -68,8 +68,7 @@ void admin_coupons_create(struct api_call *call)
                       .starts_at_ms = starts_at_ms,
                       .ends_at_ms = body->ends_at_ms },
     };
-    memcpy(self->create.coupon.name, body->name.ptr,
-           MIN(body->name.len, (size_t)COUPON_NAME_BYTES_MAX));
+    str_cstr(body->name, self->create.coupon.name, sizeof self->create.coupon.name);
     coupon_create(call->loop->shop, &self->create);
 }
 

@@ -21,6 +21,15 @@ bool str_has_prefix(struct str s, struct str prefix)
     return s.len >= prefix.len && memcmp(s.ptr, prefix.ptr, prefix.len) == 0;
 }
 
+void str_cstr(struct str s, char *out, size_t out_bytes)
+{
+    size_t n = MIN(s.len, out_bytes - 1);
+
+    if (n)
+        memcpy(out, s.ptr, n);
+    out[n] = '\0';
+}
+
 /* Length of the well-formed sequence at `p`, 0 if there is none. Unicode 15, table 3-7. */
 static size_t utf8_sequence(const unsigned char *p, size_t left)
 {

@@ -35,5 +35,7 @@ bool str_is_utf8(struct str s);
 size_t str_length(struct str s);
 /* Decimal int64, an optional '-', nothing else, no leading zeros; false for anything else. */
 bool str_parse_int64(struct str s, int64_t *ret_value) MUST_CHECK;
+/* As much of it as there is room for, with a NUL. */
+void str_cstr(struct str s, char *out, size_t out_bytes);
 /* Edit distance, for "did you mean"; both at most 64 bytes, longer ones answer a large number. */
 unsigned str_distance(struct str a, struct str b);

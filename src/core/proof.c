@@ -125,14 +125,11 @@ enum err proof_add_row(struct proof *proof, int64_t slot, int64_t user_id)
 static void check_set(struct proof *proof, enum proof_check_id id, bool ok, struct buf *detail)
 {
     struct proof_check *check = &proof->checks[id];
-    size_t n = MIN(detail->len, sizeof check->detail - 1);
 
     check->made = true;
     check->ok = ok;
     proof->ok = proof->ok && ok;
-    if (n)
-        memcpy(check->detail, detail->ptr, n);
-    check->detail[n] = '\0';
+    str_cstr(buf_str(detail), check->detail, sizeof check->detail);
     buf_fini(detail);
 }
 

@@ -59,6 +59,7 @@ int conf_teardown(void **state)
     world.client = ledger_client_free(world.client);
     world.host->close(world.ledger);
     world.loop = loop_free(world.loop);
+    arena_fini(&world.arena);
     return 0;
 }
 

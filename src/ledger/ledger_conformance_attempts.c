@@ -53,14 +53,12 @@ static struct ledger_attempt claim(const struct ledger_attempt *attempt, bool *r
 
 static size_t open_attempts(void)
 {
-    struct arena arena = { 0 };
     struct ledger_read read = {
-        .op = LEDGER_READ_ATTEMPTS, .arena = &arena, .before_ms = INT64_MAX, .limit = 10
+        .op = LEDGER_READ_ATTEMPTS, .arena = &world.arena, .before_ms = INT64_MAX, .limit = 10
     };
 
     conf_read(&read);
     assert_ok(read.err);
-    arena_fini(&arena);
     return read.attempt_count;
 }
 

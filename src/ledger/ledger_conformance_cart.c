@@ -2,20 +2,6 @@
 /* Carts. */
 #include "ledger/ledger_conformance_internal.h"
 
-static struct arena arena;
-
-static int setup(void **state)
-{
-    arena = (struct arena){ 0 };
-    return conf_setup(state);
-}
-
-static int teardown(void **state)
-{
-    arena_fini(&arena);
-    return conf_teardown(state);
-}
-
 static enum ledger_cart_outcome cart(int64_t user_id, int64_t product_id, int what,
                                      int64_t quantity)
 {
@@ -32,7 +18,7 @@ static enum ledger_cart_outcome cart(int64_t user_id, int64_t product_id, int wh
 
 static struct ledger_read cart_now(int64_t user_id)
 {
-    struct ledger_read read = { .op = LEDGER_READ_CART, .user_id = user_id, .arena = &arena };
+    struct ledger_read read = { .op = LEDGER_READ_CART, .user_id = user_id, .arena = &world.arena };
 
     conf_read(&read);
     assert_ok(read.err);
@@ -200,12 +186,11 @@ static void test_cart_is_full(void **state)
 
 int ledger_conformance_cart(void)
 {
-#define CART_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     static const struct CMUnitTest tests[] = {
-        CART_TEST(test_cart),
-        CART_TEST(test_cart_refuses),
-        CART_TEST(test_cart_in_a_batch),
-        CART_TEST(test_cart_is_full),
+        CONFORMANCE_TEST(test_cart),
+        CONFORMANCE_TEST(test_cart_refuses),
+        CONFORMANCE_TEST(test_cart_in_a_batch),
+        CONFORMANCE_TEST(test_cart_is_full),
     };
     return cmocka_run_group_tests_name("carts", tests, NULL, NULL);
 }

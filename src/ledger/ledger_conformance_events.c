@@ -6,26 +6,12 @@
 
 enum { PAGE = 10 };
 
-static struct arena arena;
-
-static int setup(void **state)
-{
-    arena = (struct arena){ 0 };
-    return conf_setup(state);
-}
-
-static int teardown(void **state)
-{
-    arena_fini(&arena);
-    return conf_teardown(state);
-}
-
 /* ---- what is asked ---- */
 
 static struct ledger_events_read heads(enum ledger_consumer consumer)
 {
     struct ledger_read read = { .op = LEDGER_READ_EVENT_HEADS,
-                                .arena = &arena,
+                                .arena = &world.arena,
                                 .limit = PAGE,
                                 .events = { .consumer = consumer } };
 
@@ -39,7 +25,7 @@ events_of(enum ledger_consumer consumer, enum ledger_event_kind kind, int64_t ke
 {
     const struct ledger_event_id key = { kind, key_id, after };
     struct ledger_read read = { .op = LEDGER_READ_EVENTS,
-                                .arena = &arena,
+                                .arena = &world.arena,
                                 .limit = PAGE,
                                 .events = { .consumer = consumer, .keys = &key, .key_count = 1 } };
 
@@ -86,7 +72,7 @@ static bool revive(int64_t dead_id, bool skip)
 static struct ledger_read dead_page(int64_t after, int64_t limit)
 {
     struct ledger_read read = {
-        .op = LEDGER_READ_EVENTS_DEAD, .arena = &arena, .after = after, .limit = limit
+        .op = LEDGER_READ_EVENTS_DEAD, .arena = &world.arena, .after = after, .limit = limit
     };
 
     conf_read(&read);
@@ -97,7 +83,7 @@ static struct ledger_read dead_page(int64_t after, int64_t limit)
 static struct ledger_events_read counts(void)
 {
     struct ledger_read read = { .op = LEDGER_READ_EVENT_COUNT,
-                                .arena = &arena,
+                                .arena = &world.arena,
                                 .events = { .consumer = LEDGER_WEBHOOK } };
 
     conf_read(&read);
@@ -206,7 +192,7 @@ static void test_orders(void **state)
 
 static void test_pages(void **state)
 {
-    struct ledger_read read = { .op = LEDGER_READ_EVENT_HEADS, .arena = &arena, .limit = 2 };
+    struct ledger_read read = { .op = LEDGER_READ_EVENT_HEADS, .arena = &world.arena, .limit = 2 };
     struct conf_order self;
     int64_t seen = 0;
 
@@ -339,13 +325,9 @@ static void test_forget(void **state)
 int ledger_conformance_events(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_coupon, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_marks, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_orders, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_pages, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_dead, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_lease, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_forget, setup, teardown),
+        CONFORMANCE_TEST(test_coupon), CONFORMANCE_TEST(test_marks), CONFORMANCE_TEST(test_orders),
+        CONFORMANCE_TEST(test_pages),  CONFORMANCE_TEST(test_dead),  CONFORMANCE_TEST(test_lease),
+        CONFORMANCE_TEST(test_forget),
     };
 
     return cmocka_run_group_tests_name("events", tests, NULL, NULL);

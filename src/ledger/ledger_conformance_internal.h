@@ -20,6 +20,7 @@ extern struct conformance_world {
     struct ledger *ledger;
     struct ledger_client *client;
     struct loop *loop;
+    struct arena arena; /* of what is read */
 } world;
 
 int conf_setup(void **state);

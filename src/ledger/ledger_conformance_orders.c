@@ -98,38 +98,34 @@ void conf_product(int64_t product_id, int64_t price, int64_t stock)
 
 struct ledger_product conf_product_now(int64_t product_id)
 {
-    struct arena arena = { 0 };
     struct ledger_read read = { .op = LEDGER_READ_PRODUCT,
                                 .product_id = product_id,
-                                .arena = &arena };
+                                .arena = &world.arena };
 
     conf_read(&read);
     assert_ok(read.err);
     assert_true(read.found);
-    arena_fini(&arena);
     read.product.name = read.product.description = read.product.category = STR_NONE;
     return read.product;
 }
 
 int64_t conf_balance(int64_t user_id)
 {
-    struct arena arena = { 0 };
-    struct ledger_read read = { .op = LEDGER_READ_USER, .user_id = user_id, .arena = &arena };
+    struct ledger_read read = { .op = LEDGER_READ_USER, .user_id = user_id, .arena = &world.arena };
 
     conf_read(&read);
     assert_ok(read.err);
-    arena_fini(&arena);
     return read.user.balance;
 }
 
 struct ledger_order conf_order_now(int64_t order_id, bool *ret_found)
 {
-    struct arena arena = { 0 };
-    struct ledger_read read = { .op = LEDGER_READ_ORDER, .order_id = order_id, .arena = &arena };
+    struct ledger_read read = { .op = LEDGER_READ_ORDER,
+                                .order_id = order_id,
+                                .arena = &world.arena };
 
     conf_read(&read);
     assert_ok(read.err);
-    arena_fini(&arena);
     read.order.lines = NULL;
     read.order.transaction_id.ptr = NULL;
     *ret_found = read.found;
@@ -331,9 +327,8 @@ static void test_coupon_use(void **state)
 static void test_lists(void **state)
 {
     struct conf_order order;
-    struct arena arena = { 0 };
     struct ledger_read read = {
-        .op = LEDGER_READ_ORDERS, .arena = &arena, .user_id = 1, .status = -1, .limit = 2
+        .op = LEDGER_READ_ORDERS, .arena = &world.arena, .user_id = 1, .status = -1, .limit = 2
     };
 
     (void)state;
@@ -366,7 +361,6 @@ static void test_lists(void **state)
     read.user_id = 2;
     conf_read(&read);
     assert_false(read.found);
-    arena_fini(&arena);
 }
 
 int ledger_conformance_orders(void)

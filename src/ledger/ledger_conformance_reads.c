@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ledger/ledger_conformance_internal.h"
 
-static struct arena arena;
-
 static struct ledger_read read_of(enum ledger_read_op op)
 {
-    return (struct ledger_read){ .op = op, .arena = &arena };
+    return (struct ledger_read){ .op = op, .arena = &world.arena };
 }
 
 static void test_user(void **state)
@@ -35,7 +33,6 @@ static void test_user(void **state)
     conf_read(&read);
     assert_ok(read.err);
     assert_false(read.found);
-    arena_fini(&arena);
 }
 
 static void test_users_exist(void **state)
@@ -106,7 +103,6 @@ static void test_held_list(void **state)
     read.user_id = 6;
     conf_read(&read);
     assert_int_equal(read.row_count, 0);
-    arena_fini(&arena);
 }
 
 static void test_winners(void **state)
@@ -148,7 +144,6 @@ static void test_winners(void **state)
     assert_ok(read.err);
     assert_int_equal(read.row_count, 0);
     assert_int_equal(read.total_count, 0);
-    arena_fini(&arena);
 }
 
 /* ---- scans ---- */

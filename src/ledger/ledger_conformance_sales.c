@@ -12,7 +12,6 @@ enum {
     DAY_MS = 86400000
 };
 
-static struct arena arena;
 static struct sales_sum model[DAYS][PRODUCTS + 1]; /* by the test's own count */
 static struct str categories[PRODUCTS + 1];
 static int64_t tick_ms;
@@ -42,7 +41,6 @@ static void sales_begin(void)
 static void sales_end(void)
 {
     clock_set_offset_ms(0);
-    arena_fini(&arena);
 }
 
 /* Each sale is later than the one before it. */
@@ -145,7 +143,7 @@ static void expect_page(enum sales_window window, int64_t day, struct str catego
                         int64_t limit)
 {
     struct ledger_read read = { .op = LEDGER_READ_SALES_PAGE,
-                                .arena = &arena,
+                                .arena = &world.arena,
                                 .window = window,
                                 .day = day,
                                 .category = category,
@@ -160,7 +158,7 @@ static void expect_page(enum sales_window window, int64_t day, struct str catego
     assert_int_equal(read.first_rank, first + 1);
     for (size_t i = 0; i < read.entry_count; i++)
         expect_sum(&read.entries[i], &all[first + i]);
-    arena_reset(&arena);
+    arena_reset(&world.arena);
 }
 
 static void test_pages(void **state)
@@ -185,7 +183,7 @@ static void expect_product(enum sales_window window, int64_t day, int64_t produc
                            int64_t around)
 {
     struct ledger_read read = { .op = LEDGER_READ_SALES_PRODUCT,
-                                .arena = &arena,
+                                .arena = &world.arena,
                                 .window = window,
                                 .day = day,
                                 .product_id = product_id,
@@ -209,7 +207,7 @@ static void expect_product(enum sales_window window, int64_t day, int64_t produc
     assert_int_equal(read.entry_count, end - first);
     for (size_t i = 0; i < read.entry_count; i++)
         expect_sum(&read.entries[i], &all[first + i]);
-    arena_reset(&arena);
+    arena_reset(&world.arena);
 }
 
 static void test_products(void **state)
@@ -225,7 +223,7 @@ static void test_products(void **state)
             expect_product((enum sales_window)i, DAY + 21, id, 10);
         }
     ledger_fault_set(world.ledger, true);
-    struct ledger_read read = { .op = LEDGER_READ_SALES_PAGE, .arena = &arena, .limit = 1 };
+    struct ledger_read read = { .op = LEDGER_READ_SALES_PAGE, .arena = &world.arena, .limit = 1 };
     conf_read(&read);
     assert_int_equal(read.err, ERR_UNAVAILABLE);
     ledger_fault_set(world.ledger, false);
@@ -280,8 +278,8 @@ static bool keep_board(void *context, const struct ledger_board *board)
 
     (void)context;
     *kept = *board;
-    kept->category = board->category.len ? arena_copy(&arena, board->category) : STR_NONE;
-    kept->entries = arena_alloc(&arena, (board->entry_count + 1) * sizeof *kept->entries);
+    kept->category = board->category.len ? arena_copy(&world.arena, board->category) : STR_NONE;
+    kept->entries = arena_alloc(&world.arena, (board->entry_count + 1) * sizeof *kept->entries);
     if (board->entry_count)
         memcpy(kept->entries, board->entries, board->entry_count * sizeof *kept->entries);
     return true;
@@ -310,9 +308,11 @@ static struct ledger_boards_store store_boards(size_t count, int64_t forget_befo
 static void expect_board(enum sales_window window, int64_t day, struct str category,
                          const struct sales_sum *entries, size_t count, int64_t made_at_ms)
 {
-    struct ledger_read read = {
-        .op = LEDGER_READ_BOARD, .arena = &arena, .window = window, .day = day, .category = category
-    };
+    struct ledger_read read = { .op = LEDGER_READ_BOARD,
+                                .arena = &world.arena,
+                                .window = window,
+                                .day = day,
+                                .category = category };
 
     conf_read(&read);
     assert_ok(read.err);

@@ -3,20 +3,6 @@
 #include "base/clock.h"
 #include "ledger/ledger_conformance_internal.h"
 
-static struct arena arena;
-
-static int setup(void **state)
-{
-    arena = (struct arena){ 0 };
-    return conf_setup(state);
-}
-
-static int teardown(void **state)
-{
-    arena_fini(&arena);
-    return conf_teardown(state);
-}
-
 /* ---- products ---- */
 
 struct ledger_command conf_create_product_of(struct ledger_product *product, int64_t product_id,
@@ -56,7 +42,7 @@ static struct ledger_product product_now(int64_t product_id)
 {
     struct ledger_read read = { .op = LEDGER_READ_PRODUCT,
                                 .product_id = product_id,
-                                .arena = &arena };
+                                .arena = &world.arena };
 
     conf_read(&read);
     assert_ok(read.err);
@@ -73,7 +59,7 @@ static struct ledger_read page_of(const char *category, enum ledger_product_sort
                                 .after_key = after_key,
                                 .after = after,
                                 .limit = limit,
-                                .arena = &arena };
+                                .arena = &world.arena };
 
     conf_read(&read);
     assert_ok(read.err);
@@ -251,7 +237,7 @@ static void test_by_id(void **state)
 {
     static const int64_t ids[] = { 3, 9, 1, 3 };
     struct ledger_read read = {
-        .op = LEDGER_READ_PRODUCTS_BY_ID, .ids = ids, .id_count = 4, .arena = &arena
+        .op = LEDGER_READ_PRODUCTS_BY_ID, .ids = ids, .id_count = 4, .arena = &world.arena
     };
 
     (void)state;
@@ -298,7 +284,7 @@ static struct ledger_read unsold(const char *category, int64_t after, int64_t li
                                 .day = clock_day(clock_wall_ms()),
                                 .after = after,
                                 .limit = limit,
-                                .arena = &arena };
+                                .arena = &world.arena };
 
     conf_read(&read);
     assert_ok(read.err);
@@ -409,13 +395,12 @@ static void test_told(void **state)
 
 int ledger_conformance_shop(void)
 {
-#define SHOP_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     static const struct CMUnitTest tests[] = {
-        SHOP_TEST(test_product),  SHOP_TEST(test_chosen_id_is_free),
-        SHOP_TEST(test_counters), SHOP_TEST(test_pages),
-        SHOP_TEST(test_by_id),    SHOP_TEST(test_unsold),
+        CONFORMANCE_TEST(test_product),  CONFORMANCE_TEST(test_chosen_id_is_free),
+        CONFORMANCE_TEST(test_counters), CONFORMANCE_TEST(test_pages),
+        CONFORMANCE_TEST(test_by_id),    CONFORMANCE_TEST(test_unsold),
 
-        SHOP_TEST(test_told),
+        CONFORMANCE_TEST(test_told),
     };
     return cmocka_run_group_tests_name("products", tests, NULL, NULL) + ledger_conformance_cart();
 }

@@ -39,9 +39,9 @@ void ledger_decide_attempt_claim(struct ledger_rows *rows, struct ledger_attempt
     claim->attempt = row->attempt;
     /* What is refunded is the order's transaction. */
     const struct ledger_order_row *order = ledger_rows_order(rows, row->attempt.subject_id);
-    if (row->attempt.kind == LEDGER_ATTEMPT_REFUND && order && order->order.transaction_id.ptr)
-        memcpy(claim->attempt.refunded_id, order->order.transaction_id.ptr,
-               MIN(order->order.transaction_id.len, (size_t)LEDGER_TRANSACTION_BYTES_MAX));
+    if (row->attempt.kind == LEDGER_ATTEMPT_REFUND && order)
+        str_cstr(order->order.transaction_id, claim->attempt.refunded_id,
+                 sizeof claim->attempt.refunded_id);
 }
 
 static enum ledger_order_outcome outcome_of(enum ledger_attempt_answer answer)

@@ -148,8 +148,8 @@ static enum err hold(struct ledger_rows *rows, struct ledger_command *command,
     ledger_attempt_open(rows, attempt, order->user_id, ledger_order_total(order), result->operation,
                         command->key ? command->key->key : STR_NONE);
     if (kind == LEDGER_ATTEMPT_REFUND)
-        memcpy(attempt->attempt.refunded_id, order->transaction_id.ptr,
-               MIN(order->transaction_id.len, (size_t)LEDGER_TRANSACTION_BYTES_MAX));
+        str_cstr(order->transaction_id, attempt->attempt.refunded_id,
+                 sizeof attempt->attempt.refunded_id);
     ledger_key_running(rows, command->key, order->order_id);
     result_set(rows, result, order);
     result->order = NULL;

@@ -162,24 +162,15 @@ static void add_all(struct pg_beat *self)
 
 /* ---- taking ---- */
 
-static void copy_text(char *out, size_t out_bytes, struct str text)
-{
-    size_t n = MIN(text.len, out_bytes - 1);
-
-    if (n)
-        memcpy(out, text.ptr, n);
-    out[n] = '\0';
-}
-
 static void take_servers(struct ledger_beat *beat, const PGresult *result)
 {
     struct str other = trip_get_text(result, 0, 1);
 
     beat->live = trip_get(result, 0, 0);
     beat->refused = beat->sole && other.ptr;
-    copy_text(beat->other_url, sizeof beat->other_url, other);
+    str_cstr(other, beat->other_url, sizeof beat->other_url);
     beat->database_ms = trip_get(result, 0, 2);
-    copy_text(beat->timeline, sizeof beat->timeline, trip_get_text(result, 0, 3));
+    str_cstr(trip_get_text(result, 0, 3), beat->timeline, sizeof beat->timeline);
 }
 
 static enum err take_coupons(struct ledger_beat *beat, const PGresult *result)

@@ -109,15 +109,13 @@ static enum err take_line(struct ledger_rows *rows, const PGresult *result, int 
 
 void ledger_pg_attempt(const PGresult *result, int row, int column, struct ledger_attempt *attempt)
 {
-    struct str key = trip_get_text(result, row, column + 4);
-
     attempt->claim = trip_get(result, row, column);
     attempt->user_id = trip_get(result, row, column + 1);
     attempt->amount = trip_get(result, row, column + 2);
     attempt->operation = (enum ledger_operation)trip_get(result, row, column + 3);
     attempt->started_at_ms = trip_get(result, row, column + 5);
-    if (key.len)
-        memcpy(attempt->client_key, key.ptr, MIN(key.len, sizeof attempt->client_key - 1));
+    str_cstr(trip_get_text(result, row, column + 4), attempt->client_key,
+             sizeof attempt->client_key);
 }
 
 static enum err take_attempt(struct ledger_rows *rows, const PGresult *result, int i)

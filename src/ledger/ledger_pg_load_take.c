@@ -37,8 +37,6 @@ static enum err take_user(struct ledger_rows *rows, const PGresult *result, int 
 
 void ledger_pg_coupon(const PGresult *result, int row, struct coupon *ret_coupon)
 {
-    struct str name = trip_get_text(result, row, 1);
-
     *ret_coupon = (struct coupon){
         .coupon_id = trip_get(result, row, 0),
         .discount_rate = trip_get(result, row, 2),
@@ -54,8 +52,7 @@ void ledger_pg_coupon(const PGresult *result, int row, struct coupon *ret_coupon
                      .highest = trip_get(result, row, 11),
                      .hash = (uint64_t)trip_get(result, row, 12) },
     };
-    if (name.len)
-        memcpy(ret_coupon->name, name.ptr, MIN(name.len, (size_t)COUPON_NAME_BYTES_MAX));
+    str_cstr(trip_get_text(result, row, 1), ret_coupon->name, sizeof ret_coupon->name);
 }
 
 static enum err take_coupon(struct ledger_rows *rows, const PGresult *result, int i)

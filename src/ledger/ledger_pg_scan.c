@@ -23,8 +23,6 @@ enum { SQL_BYTES = 512, SETTINGS_TIMEOUT_MS = 5000 };
 
 static void take_coupon(const struct pg_tuple *tuple, struct coupon *ret_coupon)
 {
-    struct str name = tuple->columns[1];
-
     *ret_coupon = (struct coupon){
         .coupon_id = ledger_pg_tuple_int(tuple, 0),
         .discount_rate = ledger_pg_tuple_int(tuple, 2),
@@ -40,8 +38,7 @@ static void take_coupon(const struct pg_tuple *tuple, struct coupon *ret_coupon)
                      .highest = ledger_pg_tuple_int(tuple, 11),
                      .hash = (uint64_t)ledger_pg_tuple_int(tuple, 12) },
     };
-    if (name.len)
-        memcpy(ret_coupon->name, name.ptr, MIN(name.len, (size_t)COUPON_NAME_BYTES_MAX));
+    str_cstr(tuple->columns[1], ret_coupon->name, sizeof ret_coupon->name);
 }
 
 struct coupons_scan {

@@ -64,15 +64,6 @@ static enum err level_read(PGconn *conn, int64_t *ret_level, struct pg_reason *r
 
 /* ---- stamp ---- */
 
-static void copy_text(char *out, size_t out_bytes, struct str text)
-{
-    size_t n = MIN(text.len, out_bytes - 1);
-
-    if (n)
-        memcpy(out, text.ptr, n);
-    out[n] = '\0';
-}
-
 static enum err stamp_read(PGconn *conn, struct ledger_stamp *stamp, struct pg_reason *ret_reason)
 {
     CLEANUP(result_clearp) PGresult *result = NULL;
@@ -89,8 +80,8 @@ static enum err stamp_read(PGconn *conn, struct ledger_stamp *stamp, struct pg_r
     if (id.len != LEDGER_DATABASE_ID_BYTES)
         return ERR_CORRUPT;
     memcpy(stamp->database_id, id.ptr, LEDGER_DATABASE_ID_BYTES);
-    copy_text(stamp->profile, sizeof stamp->profile, trip_get_text(result, 0, 1));
-    copy_text(stamp->time_zone, sizeof stamp->time_zone, trip_get_text(result, 0, 2));
+    str_cstr(trip_get_text(result, 0, 1), stamp->profile, sizeof stamp->profile);
+    str_cstr(trip_get_text(result, 0, 2), stamp->time_zone, sizeof stamp->time_zone);
     stamp->clock_offset_ms = trip_get(result, 0, 3);
     stamp->load_data = (enum ledger_load_data)trip_get(result, 0, 4);
     stamp->empty = trip_get(result, 0, 5) != 0;
@@ -145,9 +136,9 @@ enum err ledger_pg_settings(const char *url, struct ledger_pg_settings *ret_sett
             "SELECT current_setting('server_encoding'), current_setting('synchronous_commit'),"
             " current_setting('synchronous_standby_names')",
             &result, ret_reason));
-    copy_text(ret_settings->encoding, sizeof ret_settings->encoding, trip_get_text(result, 0, 0));
-    copy_text(ret_settings->synchronous_commit, sizeof ret_settings->synchronous_commit,
-              trip_get_text(result, 0, 1));
+    str_cstr(trip_get_text(result, 0, 0), ret_settings->encoding, sizeof ret_settings->encoding);
+    str_cstr(trip_get_text(result, 0, 1), ret_settings->synchronous_commit,
+             sizeof ret_settings->synchronous_commit);
     ret_settings->standby_names = trip_get_text(result, 0, 2).len > 0;
     return ERR_OK;
 }

@@ -22,15 +22,6 @@ static struct sqlite_client *self_client(struct ledger_client *client)
 
 /* ---- the store's stamp and migrations ---- */
 
-static void copy_text(char *out, size_t out_bytes, struct str text)
-{
-    size_t n = MIN(text.len, out_bytes - 1);
-
-    if (n)
-        memcpy(out, text.ptr, n);
-    out[n] = '\0';
-}
-
 enum { LEVEL_SALES = 2 }; /* the migration that made the table */
 
 static enum err stamp_read(sqlite3 *db, struct ledger_stamp *stamp)
@@ -46,8 +37,8 @@ static enum err stamp_read(sqlite3 *db, struct ledger_stamp *stamp)
     bool whole = code == SQLITE_ROW && sqlite3_column_bytes(stmt, 0) == LEDGER_DATABASE_ID_BYTES;
     if (whole) {
         memcpy(stamp->database_id, sqlite3_column_blob(stmt, 0), LEDGER_DATABASE_ID_BYTES);
-        copy_text(stamp->profile, sizeof stamp->profile, sqlite_db_text(stmt, 1));
-        copy_text(stamp->time_zone, sizeof stamp->time_zone, sqlite_db_text(stmt, 2));
+        str_cstr(sqlite_db_text(stmt, 1), stamp->profile, sizeof stamp->profile);
+        str_cstr(sqlite_db_text(stmt, 2), stamp->time_zone, sizeof stamp->time_zone);
         stamp->clock_offset_ms = sqlite3_column_int64(stmt, 3);
         stamp->load_data = (enum ledger_load_data)sqlite3_column_int64(stmt, 4);
         stamp->empty = sqlite3_column_int64(stmt, 5) != 0;

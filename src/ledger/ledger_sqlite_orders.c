@@ -151,15 +151,12 @@ static enum err load_held(sqlite3_stmt *stmt, struct ledger_held_row *row)
 
 void ledger_sqlite_attempt(sqlite3_stmt *stmt, int column, struct ledger_attempt *attempt)
 {
-    struct str key = sqlite_db_text(stmt, column + 4);
-
     attempt->claim = sqlite3_column_int64(stmt, column);
     attempt->user_id = sqlite3_column_int64(stmt, column + 1);
     attempt->amount = sqlite3_column_int64(stmt, column + 2);
     attempt->operation = (enum ledger_operation)sqlite3_column_int64(stmt, column + 3);
     attempt->started_at_ms = sqlite3_column_int64(stmt, column + 5);
-    if (key.len)
-        memcpy(attempt->client_key, key.ptr, MIN(key.len, sizeof attempt->client_key - 1));
+    str_cstr(sqlite_db_text(stmt, column + 4), attempt->client_key, sizeof attempt->client_key);
 }
 
 static enum err load_attempt(struct arena *arena, sqlite3_stmt *stmt,

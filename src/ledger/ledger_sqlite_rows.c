@@ -69,8 +69,6 @@ enum err ledger_sqlite_prepare(struct sqlite_ledger *ledger)
 
 void ledger_sqlite_coupon(sqlite3_stmt *stmt, struct coupon *ret_coupon)
 {
-    struct str name = sqlite_db_text(stmt, 1);
-
     *ret_coupon = (struct coupon){
         .coupon_id = sqlite3_column_int64(stmt, 0),
         .discount_rate = sqlite3_column_int64(stmt, 2),
@@ -86,8 +84,7 @@ void ledger_sqlite_coupon(sqlite3_stmt *stmt, struct coupon *ret_coupon)
                      .highest = sqlite3_column_int64(stmt, 11),
                      .hash = (uint64_t)sqlite3_column_int64(stmt, 12) },
     };
-    memcpy(ret_coupon->name, name.ptr ? name.ptr : "",
-           MIN(name.len, (size_t)COUPON_NAME_BYTES_MAX));
+    str_cstr(sqlite_db_text(stmt, 1), ret_coupon->name, sizeof ret_coupon->name);
 }
 
 enum err ledger_sqlite_step_one(sqlite3_stmt *stmt, bool *ret_found)
