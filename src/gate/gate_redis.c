@@ -127,7 +127,7 @@ struct redis_drop *redis_drop_at(struct redis_gate *gate, size_t index)
 
 /* ---- small things ---- */
 
-uint64_t redis_gate_token(struct gate *base)
+uint64_t gate_redis_token(struct gate *base)
 {
     struct redis_gate *gate = redis_gate_self(base);
     uint64_t number = atomic_fetch_add_explicit(&gate->tokens, 1, memory_order_relaxed);
@@ -195,34 +195,34 @@ struct redis_stats gate_redis_stats(struct gate *base)
 
 static const struct gate_backend redis_backend = {
     .is_shared = true,
-    .client_new = redis_client_new,
-    .client_free = redis_client_free,
-    .client_is_idle = redis_client_is_idle,
-    .token = redis_gate_token,
-    .ask = redis_client_ask,
-    .confirm = redis_client_confirm,
-    .release = redis_client_release,
-    .move = redis_client_move,
-    .sweep = redis_client_sweep,
-    .refresh = redis_client_refresh,
-    .set = redis_gate_set,
-    .close = redis_gate_close,
-    .reopen = redis_gate_reopen,
-    .adopt = redis_gate_adopt,
-    .seal = redis_gate_seal,
+    .client_new = gate_redis_client_new,
+    .client_free = gate_redis_client_free,
+    .client_is_idle = gate_redis_client_is_idle,
+    .token = gate_redis_token,
+    .ask = gate_redis_ask,
+    .confirm = gate_redis_confirm,
+    .release = gate_redis_release,
+    .move = gate_redis_move,
+    .sweep = gate_redis_sweep,
+    .refresh = gate_redis_refresh,
+    .set = gate_redis_set,
+    .close = gate_redis_close,
+    .reopen = gate_redis_reopen,
+    .adopt = gate_redis_adopt,
+    .seal = gate_redis_seal,
     .lease_set = lease_set,
     .rebuild_begin = redis_rebuild_begin,
     .rebuild_add = redis_rebuild_add,
     .rebuild_open = redis_rebuild_open,
     .rebuild_free = redis_rebuild_free,
-    .status = redis_gate_status,
-    .status_read = redis_gate_status_read,
-    .oldest_pending_ms = redis_gate_oldest_pending_ms,
-    .picture = redis_gate_picture,
+    .status = gate_redis_status,
+    .status_read = gate_redis_status_read,
+    .oldest_pending_ms = gate_redis_oldest_pending_ms,
+    .picture = gate_redis_picture,
     .stats = stats,
     .is_usable = is_usable,
     .fault_set = fault_set,
-    .look = redis_client_look,
+    .look = gate_redis_look,
 };
 
 enum err gate_redis_open(const struct gate_redis_options *options, struct gate **ret_gate)

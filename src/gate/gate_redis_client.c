@@ -33,7 +33,7 @@ static bool decide_here(struct redis_gate *gate, struct redis_drop *drop, struct
     return decided;
 }
 
-void redis_client_ask(struct gate_client *base, struct gate_ask *ask)
+void gate_redis_ask(struct gate_client *base, struct gate_ask *ask)
 {
     struct redis_client *client = redis_client_self(base);
     struct redis_gate *gate = redis_gate_self(base->gate);
@@ -89,7 +89,7 @@ static struct settled settled_of(const struct gate_entry *entry)
 }
 
 /* Without memory it stays pending, and is swept up. */
-void redis_client_confirm(struct gate_client *base, const struct gate_entry *entry)
+void gate_redis_confirm(struct gate_client *base, const struct gate_entry *entry)
 {
     struct lane *lane = lane_get(redis_client_self(base), entry->coupon_id);
     struct settled item = settled_of(entry);
@@ -98,7 +98,7 @@ void redis_client_confirm(struct gate_client *base, const struct gate_entry *ent
         lane_ready(lane);
 }
 
-void redis_client_release(struct gate_client *base, const struct gate_entry *entry)
+void gate_redis_release(struct gate_client *base, const struct gate_entry *entry)
 {
     struct lane *lane = lane_get(redis_client_self(base), entry->coupon_id);
     struct settled item = settled_of(entry);
@@ -115,7 +115,7 @@ static void move_failed(struct loop_task *task)
     move->done(move);
 }
 
-void redis_client_move(struct gate_client *base, struct gate_move *move)
+void gate_redis_move(struct gate_client *base, struct gate_move *move)
 {
     struct redis_client *client = redis_client_self(base);
     struct lane *lane = lane_get(client, move->entry.coupon_id);
@@ -182,7 +182,7 @@ static void sweep_begin(struct loop_task *task)
     sweep_next(redis_client_self(sweep->client), sweep);
 }
 
-void redis_client_sweep(struct gate_client *base, struct gate_sweep *sweep)
+void gate_redis_sweep(struct gate_client *base, struct gate_sweep *sweep)
 {
     sweep->client = base;
     sweep->count = sweep->waiting = 0;
@@ -209,7 +209,7 @@ static void refresh_begun(struct loop_task *task)
     refresh_part_done(CONTAINER_OF(task, struct gate_refresh, task), ERR_OK);
 }
 
-void redis_client_refresh(struct gate_client *base, struct gate_refresh *refresh)
+void gate_redis_refresh(struct gate_client *base, struct gate_refresh *refresh)
 {
     struct redis_client *client = redis_client_self(base);
 
@@ -232,7 +232,7 @@ void redis_client_refresh(struct gate_client *base, struct gate_refresh *refresh
 
 /* ---- a client ---- */
 
-bool redis_client_is_idle(struct gate_client *base)
+bool gate_redis_client_is_idle(struct gate_client *base)
 {
     struct redis_client *client = redis_client_self(base);
 
@@ -246,12 +246,12 @@ bool redis_client_is_idle(struct gate_client *base)
     return true;
 }
 
-struct gate_client *redis_client_free(struct gate_client *base)
+struct gate_client *gate_redis_client_free(struct gate_client *base)
 {
     struct redis_client *client = redis_client_self(base);
     struct redis_gate *gate = redis_gate_self(base->gate);
 
-    ASSERT(redis_client_is_idle(base));
+    ASSERT(gate_redis_client_is_idle(base));
     pthread_mutex_lock(&gate->lock);
     list_remove(&client->node);
     pthread_mutex_unlock(&gate->lock);
@@ -261,8 +261,8 @@ struct gate_client *redis_client_free(struct gate_client *base)
     return mem_free(client);
 }
 
-struct gate_client *redis_client_new(struct gate *base, struct loop *loop,
-                                     struct metrics_slot *metrics)
+struct gate_client *gate_redis_client_new(struct gate *base, struct loop *loop,
+                                          struct metrics_slot *metrics)
 {
     struct redis_gate *gate = redis_gate_self(base);
     struct redis_options options = gate->redis;

@@ -94,7 +94,7 @@ static inline bool redis_is_idle(void)
     struct redis_client *client;
 
     LIST_FOREACH (client, &redis_gate_self(redis_gate)->clients, struct redis_client, node)
-        if (!redis_client_is_idle(&client->base))
+        if (!gate_redis_client_is_idle(&client->base))
             return false;
     return true;
 }

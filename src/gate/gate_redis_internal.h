@@ -89,7 +89,7 @@ static inline struct redis_gate *redis_gate_self(struct gate *gate)
 struct redis_drop *redis_drop_find(struct redis_gate *gate, int64_t coupon_id);
 struct redis_drop *redis_drop_get(struct redis_gate *gate, int64_t coupon_id); /* made; or NULL */
 struct redis_drop *redis_drop_at(struct redis_gate *gate, size_t index);       /* NULL: no more */
-uint64_t redis_gate_token(struct gate *gate);
+uint64_t gate_redis_token(struct gate *gate);
 bool redis_gate_has_lease(struct redis_gate *gate);
 void redis_function_name(const char *function, char out[FUNCTION_BYTES]);
 
@@ -107,14 +107,14 @@ bool redis_drop_is_over_for(struct redis_gate *gate, struct redis_drop *drop, in
 uint64_t redis_news_changes(const struct drop_news *news);
 bool redis_news_is_over(const struct drop_news *news);
 bool redis_news_parse(const char **text, struct drop_news *news);
-enum err redis_gate_set(struct gate *gate, int64_t coupon_id,
+enum err gate_redis_set(struct gate *gate, int64_t coupon_id,
                         const struct coupon_settings *settings);
-void redis_gate_close(struct gate *gate, int64_t coupon_id);
-void redis_gate_reopen(struct gate *gate, int64_t coupon_id);
-enum err redis_gate_adopt(struct gate *gate, int64_t coupon_id, int64_t epoch,
+void gate_redis_close(struct gate *gate, int64_t coupon_id);
+void gate_redis_reopen(struct gate *gate, int64_t coupon_id);
+enum err gate_redis_adopt(struct gate *gate, int64_t coupon_id, int64_t epoch,
                           const struct coupon_settings *settings);
-struct gate_status redis_gate_status(struct gate *gate, int64_t coupon_id);
-uint64_t redis_gate_oldest_pending_ms(struct gate *gate, int64_t coupon_id);
+struct gate_status gate_redis_status(struct gate *gate, int64_t coupon_id);
+uint64_t gate_redis_oldest_pending_ms(struct gate *gate, int64_t coupon_id);
 
 /* ---- a loop's side ---- */
 
@@ -205,21 +205,21 @@ void lane_failed(struct lane *lane, enum err e); /* what was sent waits again, o
 void ask_end(struct gate_ask *ask, enum gate_outcome outcome);
 
 /* gate_redis_client.c: the requests of gate.h */
-struct gate_client *redis_client_new(struct gate *gate, struct loop *loop,
-                                     struct metrics_slot *metrics);
-struct gate_client *redis_client_free(struct gate_client *client);
-bool redis_client_is_idle(struct gate_client *client);
-void redis_client_ask(struct gate_client *client, struct gate_ask *ask);
-void redis_client_confirm(struct gate_client *client, const struct gate_entry *entry);
-void redis_client_release(struct gate_client *client, const struct gate_entry *entry);
-void redis_client_move(struct gate_client *client, struct gate_move *move);
-void redis_client_sweep(struct gate_client *client, struct gate_sweep *sweep);
-void redis_client_refresh(struct gate_client *client, struct gate_refresh *refresh);
+struct gate_client *gate_redis_client_new(struct gate *gate, struct loop *loop,
+                                          struct metrics_slot *metrics);
+struct gate_client *gate_redis_client_free(struct gate_client *client);
+bool gate_redis_client_is_idle(struct gate_client *client);
+void gate_redis_ask(struct gate_client *client, struct gate_ask *ask);
+void gate_redis_confirm(struct gate_client *client, const struct gate_entry *entry);
+void gate_redis_release(struct gate_client *client, const struct gate_entry *entry);
+void gate_redis_move(struct gate_client *client, struct gate_move *move);
+void gate_redis_sweep(struct gate_client *client, struct gate_sweep *sweep);
+void gate_redis_refresh(struct gate_client *client, struct gate_refresh *refresh);
 void sweep_next(struct redis_client *client, struct gate_sweep *sweep);
 void refresh_part_done(struct gate_refresh *refresh, enum err e);
 
 /* gate_redis_look.c */
-void redis_client_look(struct gate_client *client, struct gate_look *look);
+void gate_redis_look(struct gate_client *client, struct gate_look *look);
 
 /* gate_redis_over.c: reads the holders of a coupon that is sold out for good */
 void over_read(struct redis_client *client, struct redis_drop *drop, const struct drop_news *news);
@@ -229,9 +229,9 @@ enum err redis_gate_call(struct redis_gate *gate, const struct redis_drop *drop,
                          struct call_args *args, redisReply **ret_reply);
 enum err redis_sync_load(struct redis_sync *sync, char ret_why[REDIS_WHY_BYTES]);
 enum err redis_reply_verdict(const redisReply *reply);
-enum err redis_gate_seal(struct gate *gate, int64_t coupon_id, int64_t epoch);
-enum err redis_gate_picture(struct gate *gate, int64_t coupon_id, struct gate_picture *ret_picture);
-enum err redis_gate_status_read(struct gate *gate, int64_t coupon_id,
+enum err gate_redis_seal(struct gate *gate, int64_t coupon_id, int64_t epoch);
+enum err gate_redis_picture(struct gate *gate, int64_t coupon_id, struct gate_picture *ret_picture);
+enum err gate_redis_status_read(struct gate *gate, int64_t coupon_id,
                                 struct gate_status *ret_status);
 
 /* gate_redis_rebuild.c */

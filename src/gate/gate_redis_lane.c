@@ -223,7 +223,7 @@ static void fill_looks(struct lane *lane)
         args_int(args, 1);
         args_uint(args, sweep->older_than_ms);
         args_uint(args, sweep->room - sweep->count);
-        lane->sweep_token = redis_gate_token(lane->client->base.gate);
+        lane->sweep_token = gate_redis_token(lane->client->base.gate);
         args_uint(args, lane->sweep_token);
     }
     if (lane->sent.refreshes.count) {

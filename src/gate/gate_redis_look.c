@@ -89,7 +89,7 @@ static void look_one(struct look_all *all, struct look_one *one, struct redis_dr
     redis_call(all->client->redis, &one->call);
 }
 
-void redis_client_look(struct gate_client *base, struct gate_look *look)
+void gate_redis_look(struct gate_client *base, struct gate_look *look)
 {
     struct redis_client *client = redis_client_self(base);
     struct redis_gate *gate = redis_gate_self(base->gate);

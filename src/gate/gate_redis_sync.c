@@ -103,7 +103,7 @@ enum err redis_reply_verdict(const redisReply *reply)
 
 /* ---- sealing ---- */
 
-enum err redis_gate_seal(struct gate *base, int64_t coupon_id, int64_t epoch)
+enum err gate_redis_seal(struct gate *base, int64_t coupon_id, int64_t epoch)
 {
     struct redis_gate *gate = redis_gate_self(base);
     struct redis_drop *drop = redis_drop_get(gate, coupon_id);
@@ -128,7 +128,7 @@ enum err redis_gate_seal(struct gate *base, int64_t coupon_id, int64_t epoch)
 
 /* ---- looking ---- */
 
-enum err redis_gate_status_read(struct gate *base, int64_t coupon_id,
+enum err gate_redis_status_read(struct gate *base, int64_t coupon_id,
                                 struct gate_status *ret_status)
 {
     struct redis_gate *gate = redis_gate_self(base);
@@ -153,7 +153,7 @@ enum err redis_gate_status_read(struct gate *base, int64_t coupon_id,
     redis_drop_seen(drop, &news);
     drop->seen_boot_ms = MAX(drop->seen_boot_ms, boot_ms);
     pthread_mutex_unlock(&drop->lock);
-    *ret_status = redis_gate_status(base, coupon_id);
+    *ret_status = gate_redis_status(base, coupon_id);
     return ERR_OK;
 }
 
@@ -200,7 +200,7 @@ static enum err picture_take(const redisReply *reply, struct gate_picture *pictu
     return ERR_OK;
 }
 
-enum err redis_gate_picture(struct gate *base, int64_t coupon_id, struct gate_picture *ret_picture)
+enum err gate_redis_picture(struct gate *base, int64_t coupon_id, struct gate_picture *ret_picture)
 {
     struct redis_gate *gate = redis_gate_self(base);
     struct redis_drop *drop = redis_drop_find(gate, coupon_id);

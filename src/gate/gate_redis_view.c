@@ -139,7 +139,7 @@ bool redis_drop_is_over_for(struct redis_gate *gate, struct redis_drop *drop, in
 
 /* ---- gate.h ---- */
 
-enum err redis_gate_set(struct gate *gate, int64_t coupon_id,
+enum err gate_redis_set(struct gate *gate, int64_t coupon_id,
                         const struct coupon_settings *settings)
 {
     struct redis_drop *drop = redis_drop_find(redis_gate_self(gate), coupon_id);
@@ -165,17 +165,17 @@ static void closed_set(struct gate *gate, int64_t coupon_id, bool closed)
     pthread_mutex_unlock(&drop->lock);
 }
 
-void redis_gate_close(struct gate *gate, int64_t coupon_id)
+void gate_redis_close(struct gate *gate, int64_t coupon_id)
 {
     closed_set(gate, coupon_id, true);
 }
 
-void redis_gate_reopen(struct gate *gate, int64_t coupon_id)
+void gate_redis_reopen(struct gate *gate, int64_t coupon_id)
 {
     closed_set(gate, coupon_id, false);
 }
 
-enum err redis_gate_adopt(struct gate *gate, int64_t coupon_id, int64_t epoch,
+enum err gate_redis_adopt(struct gate *gate, int64_t coupon_id, int64_t epoch,
                           const struct coupon_settings *settings)
 {
     struct redis_drop *drop = redis_drop_get(redis_gate_self(gate), coupon_id);
@@ -225,7 +225,7 @@ static struct gate_status status_of(const struct redis_gate *gate, const struct 
     };
 }
 
-struct gate_status redis_gate_status(struct gate *base, int64_t coupon_id)
+struct gate_status gate_redis_status(struct gate *base, int64_t coupon_id)
 {
     struct redis_gate *gate = redis_gate_self(base);
     struct redis_drop *drop = redis_drop_find(gate, coupon_id);
@@ -238,7 +238,7 @@ struct gate_status redis_gate_status(struct gate *base, int64_t coupon_id)
     return status;
 }
 
-uint64_t redis_gate_oldest_pending_ms(struct gate *gate, int64_t coupon_id)
+uint64_t gate_redis_oldest_pending_ms(struct gate *gate, int64_t coupon_id)
 {
     struct redis_drop *drop = redis_drop_find(redis_gate_self(gate), coupon_id);
     uint64_t oldest_ms = 0;
