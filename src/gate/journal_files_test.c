@@ -117,23 +117,27 @@ static void test_deleted_at_open(void **state)
     journal_close(journal);
 }
 
+/* As much as lets a file be left when nothing is pending in it. Returns how many. */
+static size_t append_much(struct journal *journal)
+{
+    struct journal_record records[256];
+    uint32_t generation;
+    size_t written = 0;
+
+    for (size_t i = 0; i < ARRAY_COUNT(records); i++)
+        records[i] = journal_record(JOURNAL_GRANT, 7, 1 + (int64_t)i, 1);
+    for (; written * RECORD < 1 << 20; written += ARRAY_COUNT(records))
+        assert_ok(journal_append(journal, records, ARRAY_COUNT(records), &generation));
+    return written;
+}
+
 /* A file in which nothing is pending any more does not wait for its full size. */
 static void test_rotates_when_empty(void **state)
 {
-    struct journal_record records[256];
-    struct journal *journal;
-    uint32_t generation = 0;
-    size_t written = 0;
-
     (void)state;
     options.generation_bytes_max = 64 << 20;
-    journal = open_it();
-    while (written * RECORD < 1 << 20) {
-        for (size_t i = 0; i < ARRAY_COUNT(records); i++)
-            records[i] = journal_record(JOURNAL_GRANT, 7, 1 + (int64_t)i, 1);
-        assert_ok(journal_append(journal, records, ARRAY_COUNT(records), &generation));
-        written += ARRAY_COUNT(records);
-    }
+    struct journal *journal = open_it();
+    size_t written = append_much(journal);
     journal_settle(journal, 1, written - 1);
     assert_true(file_size("gate-00000001.journal") > 1 << 20);
     journal_settle(journal, 1, 1);
@@ -186,19 +190,10 @@ static void test_read_only(void **state)
 /* The same where a file is large enough to be left when it is empty. */
 static void test_read_only_large(void **state)
 {
-    struct journal_record records[256];
-    struct journal *journal;
-    uint32_t generation = 0;
-    size_t written = 0;
-
     (void)state;
     options.generation_bytes_max = 64 << 20;
-    journal = open_it();
-    for (; written * RECORD < 1 << 20; written += ARRAY_COUNT(records)) {
-        for (size_t i = 0; i < ARRAY_COUNT(records); i++)
-            records[i] = journal_record(JOURNAL_GRANT, 7, 1 + (int64_t)i, 1);
-        assert_ok(journal_append(journal, records, ARRAY_COUNT(records), &generation));
-    }
+    struct journal *journal = open_it();
+    size_t written = append_much(journal);
     journal_close(journal);
     options.read_only = true;
     journal = open_it();

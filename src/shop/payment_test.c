@@ -437,8 +437,7 @@ static bool is_granted(void)
     return granted;
 }
 
-/* Granted, and stored by nobody but the sweeper, a little later. */
-static void test_coupon_is_waited_for(void **state)
+static void reserve(void)
 {
     struct gate_ask ask = { .done = gate_done,
                             .coupon_id = COUPON,
@@ -446,11 +445,17 @@ static void test_coupon_is_waited_for(void **state)
                             .purpose = GATE_RESERVE,
                             .token = gate_token(shop.gate) };
 
-    (void)state;
     list_init(&ask.node);
     granted = false;
     gate_ask(here.gate, &ask);
     wait_until(is_granted);
+}
+
+/* Granted, and stored by nobody but the sweeper, a little later. */
+static void test_coupon_is_waited_for(void **state)
+{
+    (void)state;
+    reserve();
     expect(ordering(false, COUPON), "o", PAYMENT_OK);
     expect(ordering(true, COUPON), "c", PAYMENT_OK);
     expect(ordering(false, COUPON), "used up", PAYMENT_INVALID_COUPON);
@@ -459,20 +464,11 @@ static void test_coupon_is_waited_for(void **state)
 
 static void test_coupon_that_is_not_stored(void **state)
 {
-    struct gate_ask ask = { .done = gate_done,
-                            .coupon_id = COUPON,
-                            .user_id = USER,
-                            .purpose = GATE_RESERVE,
-                            .token = gate_token(shop.gate) };
-
     (void)state;
     expect(ordering(false, COUPON), "not mine", PAYMENT_INVALID_COUPON);
     config.gate_sweep_after_ms = 3600000;
     config.request_deadline_ms = 200;
-    list_init(&ask.node);
-    granted = false;
-    gate_ask(here.gate, &ask);
-    wait_until(is_granted);
+    reserve();
     expect(ordering(false, COUPON), "o", PAYMENT_UNAVAILABLE);
     config.gate_sweep_after_ms = 1;
     config.request_deadline_ms = 60000;
