@@ -385,6 +385,8 @@ def test_storm(serve, tmp_path):
             asked += [take(user) for user, _ in zip(takers, range(size // 50))]
             dice.shuffle(asked)
             for request in storm(server, asked):
+                if request.answer.error == "OVERLOADED":
+                    continue  # and nothing was done: no event
                 assert request.answer.status in (200, 201), request.answer
                 wanted[f"user-{request.user}" if "orders" in request.path else f"coupon-{COUPON}"] += 1
             if dice.random() < 0.5:
