@@ -48,7 +48,7 @@ struct servers *servers_free(struct servers *servers)
     if (!servers)
         return NULL;
     arena_fini(&servers->arena);
-    mem_free(servers->gate_ids);
+    mem_free(servers->gates.ids);
     mem_free(servers->closings);
     pthread_mutex_destroy(&servers->taking_over);
     pthread_mutex_destroy(&servers->lock);
@@ -254,38 +254,6 @@ static void beat_next(struct servers *servers, enum err e)
         beat_in(servers, servers->beat.closing_count > 0 ? CLOSING_EVERY_MS : EVERY_MS);
 }
 
-static void gates_read(struct gate_refresh *refresh)
-{
-    struct servers *servers = CONTAINER_OF(refresh, struct servers, gates);
-
-    servers->refreshing = false;
-    servers->gate_ids = mem_free(servers->gate_ids);
-    keeper_look(servers->loop);
-}
-
-/* How the gates stand in their store: those that may be open. */
-static void gates_refresh(struct servers *servers)
-{
-    const struct catalog_list *all = catalog_list(servers->shop->catalog);
-    int64_t now_ms = clock_wall_ms();
-    size_t count = 0;
-
-    if (servers->refreshing)
-        return;
-    servers->gate_ids = mem_alloc((all->count + 1) * sizeof *servers->gate_ids);
-    if (!servers->gate_ids)
-        return;
-    for (size_t i = 0; i < all->count; i++)
-        if (coupon_window(&all->items[i]->settings, now_ms) != COUPON_AFTER ||
-            all->items[i]->closing)
-            servers->gate_ids[count++] = all->items[i]->coupon_id;
-    servers->refreshing = true;
-    servers->gates = (struct gate_refresh){ .done = gates_read,
-                                            .coupon_ids = servers->gate_ids,
-                                            .count = count };
-    gate_refresh(servers->loop->gate, &servers->gates);
-}
-
 static void beat_send(struct servers *servers);
 
 static void beaten(struct ledger_beat *beat)
@@ -302,7 +270,7 @@ static void beaten(struct ledger_beat *beat)
     if (servers->left)
         beat_send(servers); /* who asked meanwhile hears that there will be no more */
     else
-        gates_refresh(servers);
+        servers_gates_refresh(servers);
     beat_next(servers, e);
 }
 
@@ -446,5 +414,5 @@ enum err servers_start(struct servers *servers, struct shop_loop *first)
 
 bool servers_are_idle(const struct servers *servers)
 {
-    return servers->left && !servers->beating && !servers->refreshing;
+    return servers->left && !servers->beating && !servers->gates.busy;
 }

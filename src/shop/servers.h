@@ -29,6 +29,15 @@ struct servers_refresh {
     enum err err;
 };
 
+/* How gates stand in their store (servers_gates.c). */
+struct servers_gates {
+    struct gate_refresh refresh;
+    int64_t *ids;
+    int64_t after; /* coupon: the next turn begins behind it */
+    size_t astray; /* that were lost or out of reach last time */
+    bool busy;
+};
+
 struct servers {
     struct shop *shop;
     int64_t server_id;
@@ -44,9 +53,8 @@ struct servers {
     struct loop_task wake;
     struct ledger_beat beat;
     struct arena arena;
-    struct gate_refresh gates; /* follows each beat */
-    int64_t *gate_ids;
-    bool beating, refreshing, leaving, left;
+    struct servers_gates gates; /* follows each beat */
+    bool beating, leaving, left;
     int leave_tries;
     struct loop *entering; /* in servers_enter() */
     uint64_t sent_boot_ms;
@@ -77,3 +85,6 @@ void servers_refresh(struct shop_loop *loop, struct servers_refresh *refresh);
 /* As of the last beat: the closing of this epoch is known, and every server that has a lease has
  * stored what it holds. Any thread. */
 bool servers_hand_in_is_complete(struct servers *servers, int64_t coupon_id, int64_t epoch);
+
+/* Private: after a beat. */
+void servers_gates_refresh(struct servers *servers);
