@@ -35,7 +35,7 @@ ci_stages=(
     "ndebug     600  unit tests, built with -DNDEBUG"
     "asan       600  unit tests under AddressSanitizer and UndefinedBehaviorSanitizer"
     "tsan       600  unit tests under ThreadSanitizer"
-    "integration_distributed 300 coupons, orders, cart, wallet: of two servers on one Redis and one PostgreSQL"
+    "integration_distributed 600 coupons, orders, cart, wallet: of two servers on one Redis and one PostgreSQL"
     "integration_sanitized 900 the same under ASan and UBSan, and at the same time under TSan"
     "fuzz       400  every fuzz target for some seconds"
 )
