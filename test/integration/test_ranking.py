@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from support.distributed import RANKING_SOURCE
+from support.distributed import RANKING_SOURCE, heard
 from support.server import wait_for
 
 SEOUL = datetime.timezone(datetime.timedelta(hours=9))
@@ -120,6 +120,7 @@ class Shop:
 
     def expect(self, day, windows=WINDOWS, source=RANKING_SOURCE, stale=False, **query):
         """Every window of that day is exactly what was sold."""
+        heard()
         for window in windows:
             said = self.top(date=day, window=window, limit=100, **query)
             wanted = self.board(window, day, query.get("category"))[:100]

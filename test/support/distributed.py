@@ -13,6 +13,7 @@ import pathlib
 import re
 import sqlite3
 import subprocess
+import time
 
 from support.pq import Pq, query
 from support.redis_store import Redis
@@ -27,6 +28,12 @@ DURABILITY = "redis" if CHOSEN else "journal"
 # Options with which a first start leaves other rows.
 CHANGES_LOADED = {"shop__time_zone", "users__external"}
 SAMPLE = re.compile(r"^([a-zA-Z_:][^ ]*(?:\{.*\})?) ([-+0-9.eE]+|NaN|[+-]Inf)$")
+
+
+def heard():
+    """After this all servers show what one of them has done (ADR 21)."""
+    if CHOSEN:
+        time.sleep(0.6)
 
 
 class At:
