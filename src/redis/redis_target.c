@@ -156,7 +156,7 @@ static bool take_query(struct redis_target *target, struct str *authority, struc
     struct str *of = path->ptr ? path : authority, query;
     size_t user = of == authority ? of->len : 0;
 
-    while (user > 0 && of->ptr[user - 1] != '@')
+    while (of->ptr && user > 0 && of->ptr[user - 1] != '@')
         user--;
     struct str rest = cut((struct str){ of->ptr + user, of->len - user }, '?', &query);
     if (query.ptr && target->topology == REDIS_SENTINEL)

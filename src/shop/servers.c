@@ -324,7 +324,7 @@ static void beat_wanted(struct loop_task *task)
     uint64_t age_ms = clock_boot_ms() - servers->sent_boot_ms;
     if (servers->beating)
         return; /* it looks again when it is back */
-    if (age_ms >= ASKED_EVERY_MS)
+    if (servers->left || age_ms >= ASKED_EVERY_MS)
         beat_send(servers);
     else
         beat_in(servers, ASKED_EVERY_MS - age_ms);
@@ -410,6 +410,12 @@ enum err servers_start(struct servers *servers, struct shop_loop *first)
     servers->timer.run = beat_due;
     servers->wake.run = beat_wanted;
     return loop_timer_start(first->loop, &servers->timer, 0);
+}
+
+/* Whoever asked in between may have made one more due. */
+void servers_stop(struct servers *servers)
+{
+    loop_timer_stop(&servers->timer);
 }
 
 bool servers_are_idle(const struct servers *servers)

@@ -74,6 +74,7 @@ struct servers *servers_free(struct servers *servers);
  * address is then in beat.other_url, has a lease; ERR_UNAVAILABLE, ERR_NOMEM. */
 enum err servers_enter(struct servers *servers) MUST_CHECK;
 enum err servers_start(struct servers *servers, struct shop_loop *first) MUST_CHECK;
+void servers_stop(struct servers *servers); /* when its loop has ended */
 /* While its loop drains it leaves by itself, once nothing of this server is under way. */
 bool servers_are_idle(const struct servers *servers);
 

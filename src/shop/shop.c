@@ -250,6 +250,8 @@ void shop_loop_fini(struct shop_loop *loop)
 {
     ASSERT(!loop->gate || shop_loop_is_idle(loop));
     stop_jobs(loop);
+    if (loop->shop->servers && loop->shop->servers->loop == loop)
+        servers_stop(loop->shop->servers);
     loop_timer_stop(&loop->deadline);
     for (int i = 0; i < LEDGER_CONSUMER_N; i++)
         loop->relays[i] = events_relay_free(loop->relays[i]);

@@ -167,6 +167,19 @@ def test_a_new_coupon_while_redis_is_slow(two, tmp_path):  # noqa: F811
         drop.check()
 
 
+def test_stopped_while_gates_are_opened(two):  # noqa: F811
+    """Whoever opens gates asks for heartbeats, up to the very end: it ends as cleanly as at any other time."""
+    servers = two(threads=2)
+    for _ in range(20):
+        servers.make_coupon(10)
+    for number in range(8):
+        node = servers.nodes[number % 2]
+        servers.redis.flush()
+        time.sleep(0.05 * number)
+        node.stop()
+        node.start()
+
+
 def test_changed_while_it_is_closing(two, tmp_path):  # noqa: F811
     """What a change brings back may be closing: whoever hears of it that way hands in all the same."""
     servers, rng = two(threads=4), random.Random(SEED)
