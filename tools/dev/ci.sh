@@ -161,13 +161,13 @@ unit_tests() {
     return $status
 }
 
-# The pytest suite in a folder, $workers of its tests at a time (as many as there are processors), and those
-# that measure by themselves; counted by its cases. A skipped one has failed. DOORBUSTER names the program
+# The pytest suite in a folder, $workers of its tests at a time (one more than there are processors, as they
+# also wait), and those that measure by themselves; counted by its cases. A skipped one has failed. DOORBUSTER names the program
 # under test, for a run by hand against another build.
 pytest_folder() {
     local status=0
     rm -f "$logs/$stage".*.xml
-    pytest_run together -m 'not measured' -n "${workers:-$(nproc)}" --dist worksteal "$@" || status=$?
+    pytest_run together -m 'not measured' -n "${workers:-$(($(nproc) + 1))}" --dist worksteal "$@" || status=$?
     if grep -rqs 'mark\.measured' "$@" && [ -z "${instrumented:-}" ]; then
         pytest_run alone -m measured "$@" || status=$?
     fi
