@@ -389,7 +389,8 @@ enum err ledger_scan_sales(struct ledger *ledger, int64_t from_day,
                            bool (*each)(void *context, const struct ledger_sale *sale),
                            void *context) MUST_CHECK;
 /* The boards of the backup that are out of date, made from the sums as of one moment: `each` gets
- * one after the other, borrowed. `to_day`: the last day that has begun. */
+ * one after the other, borrowed, and NULL before it is looked whether there is another; it may end
+ * this as above. `to_day`: the last day that has begun. */
 enum err ledger_scan_boards(struct ledger *ledger, int64_t from_day, int64_t to_day,
                             bool (*each)(void *context, const struct ledger_board *board),
                             void *context) MUST_CHECK;

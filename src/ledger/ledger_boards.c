@@ -169,6 +169,8 @@ enum err ledger_boards_scan(struct ledger_boards_source *source, int64_t from_da
     for (size_t i = 0; i < ARRAY_COUNT(windows); i++) {
         bool whole = windows[i] == SALES_WEEKLY || windows[i] == SALES_MONTHLY;
         for (int64_t day = from_day; day <= to_day;) {
+            if (!each(context, NULL))
+                return ERR_NOMEM;
             TRY(scan_window(&scan, windows[i], day));
             day = whole ? sales_window_days(windows[i], day).to + 1 : day + 1;
         }

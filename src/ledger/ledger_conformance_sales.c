@@ -274,9 +274,10 @@ static size_t board_count;
 
 static bool keep_board(void *context, const struct ledger_board *board)
 {
-    struct ledger_board *kept = &boards[board_count++];
-
     (void)context;
+    if (!board)
+        return true;
+    struct ledger_board *kept = &boards[board_count++];
     *kept = *board;
     kept->category = board->category.len ? arena_copy(&world.arena, board->category) : STR_NONE;
     kept->entries = arena_alloc(&world.arena, (board->entry_count + 1) * sizeof *kept->entries);

@@ -44,6 +44,8 @@ static bool take(void *context, const struct ledger_board *board)
         backup->err = ERR_TIMEOUT;
         return false;
     }
+    if (!board)
+        return true;
     *copy = *board;
     copy->entries = arena_alloc(&backup->arena, (board->entry_count + 1) * sizeof *copy->entries);
     if (board->category.len)

@@ -276,7 +276,7 @@ class Hammer(threading.Thread):
     def __init__(self, port, coupon, first_user):
         super().__init__()
         self.caller, self.coupon, self.first_user = Caller(port), coupon, first_user
-        self.told, self.failed, self.refused = [], [], False
+        self.told, self.failed, self.refused, self.reset = [], [], False, None
 
     def run(self):
         user = self.first_user
@@ -286,6 +286,10 @@ class Hammer(threading.Thread):
                 answer = self.caller.raw(encode("POST", f"/api/coupons/{self.coupon}/{way}", {"userId": user}))
             except ConnectionRefusedError:
                 self.refused = True
+                return
+            except ConnectionResetError:
+                # Connected, but not accepted any more. `reset` must not have been served.
+                self.refused, self.reset = True, user
                 return
             except OSError as problem:
                 self.failed.append((user, problem))
@@ -334,6 +338,7 @@ def test_drain_under_load(serve, tmp_path, threads):
     assert at["unready"] - at["signal"] < 0.2 and at["closed"] - at["unready"] > 0.1
     assert [hammer.failed for hammer in hammers] == [[]] * len(hammers)
     assert all(hammer.refused for hammer in hammers)
+    assert not {hammer.reset for hammer in hammers} & set(server.rows(coupon).values())
     told = tmp_path / "told"
     told.write_text("".join("%s %d %d\n" % entry for hammer in hammers for entry in hammer.told))
     code, out, err = run("prove", coupon, "--data", server.data, "--told", told)
