@@ -205,7 +205,7 @@ def test_two_who_wait_too_long(paying, gateway):
 def test_the_same_key_after_an_unknown_outcome(paying, gateway):
     server = paying(request__deadline="300ms", payment__http_timeout="2s", payment__settle_after="10s")
     order = ordered(server, RICH, (MOUSE, 1))
-    gateway.tell("slow", times=1, seconds=0.8)
+    gateway.tell("slow", times=1, seconds=1.5)
     assert told(pay(server, order, "a")) == (503, "STORE_UNAVAILABLE")
     assert told(pay(server, order, "a")) == (409, "DUPLICATE_REQUEST")
     assert held(server) == (80000, 1, 1)

@@ -721,8 +721,7 @@ def test_stream_is_not_too_fast(shop):
     while seen < len(shop.bought):
         seen = stream.event()["rankings"][0]["salesCount"]
         times.append(time.monotonic())
-    assert len(shop.bought) > 50
-    assert 4 <= len(times) <= 11
+    assert 4 <= len(times) <= 11 and len(shop.bought) > 2 * len(times)
     stream.close()
 
 

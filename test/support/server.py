@@ -29,6 +29,12 @@ def die_with_parent():
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+# An instrumented program is many times slower, which is not held against it.
+PATIENCE = ["--set", "http.drain_timeout=1s"]
+if os.environ.get("DOORBUSTER_TEST_SLOW") == "1":
+    PATIENCE = ["--set", "http.drain_timeout=5s", "--set", "ledger.queue_age_max=10s"]
+
+
 def inherited():
     """Our environment, without what is meant for tests: the program takes no name it does not know."""
     return {name: value for name, value in os.environ.items() if not name.startswith("DOORBUSTER_TEST_")}
@@ -55,7 +61,7 @@ class Server:
         self.data = self.directory / "data"
         self.log = self.directory / "server.log"
         self.profile = profile
-        self.flags = ["--profile", profile, "--threads", str(threads), "--set", "http.drain_timeout=1s"]
+        self.flags = ["--profile", profile, "--threads", str(threads), *PATIENCE]
         for name, value in settings.items():
             self.flags += ["--set", f"{name.replace('__', '.')}={value}"]
         self.env, self.limits = env, limits

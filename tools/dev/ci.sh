@@ -191,7 +191,8 @@ pytest_sanitized() {
     ASAN_OPTIONS+=:log_path=$reports/asan
     UBSAN_OPTIONS+=:log_path=$reports/ubsan
     TSAN_OPTIONS+=:log_path=$reports/tsan
-    instrumented=1 DOORBUSTER=$root/$1/doorbuster pytest_folder test/integration || status=$?
+    instrumented=1 workers=$(nproc) DOORBUSTER_TEST_SLOW=1 DOORBUSTER=$root/$1/doorbuster \
+        pytest_folder test/integration || status=$?
     if [ -n "$(ls "$reports")" ]; then
         head -n 60 "$reports"/*
         status=1
