@@ -226,7 +226,7 @@ class Server:
         """`doorbuster prove`; gives (exit code, what it said)."""
         words = [PROGRAM, "prove", str(coupon), "--data", str(self.data)]
         words += ["--told", str(told)] if told else []
-        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, env=inherited())
         return done.returncode, done.stdout + done.stderr
 
     def rows(self, coupon):
