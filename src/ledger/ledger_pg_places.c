@@ -83,14 +83,17 @@ static void put_place(struct pg_trip *trip, unsigned at, const struct ledger_pla
     trip_put(trip, at + 8, place->outcome != LEDGER_PLACE_STALE);
 }
 
-static void put_places(struct pg_writer *writer)
+/* All of the batch, each with `put`. */
+static void put_places(struct pg_writer *writer, const char *kinds,
+                       void (*put)(struct pg_trip *trip, unsigned at,
+                                   const struct ledger_place *place))
 {
-    unsigned at = trip_arrays(&writer->trip, "iiiiiiiii");
+    unsigned at = trip_arrays(&writer->trip, kinds);
     struct ledger_command *command;
 
     LIST_FOREACH (command, &writer->batch, struct ledger_command, node)
         if (is_of_coupon(&writer->rows, command))
-            put_place(&writer->trip, at, &command->place);
+            put(&writer->trip, at, &command->place);
 }
 
 static void add_carefully(struct pg_writer *writer)
@@ -100,7 +103,7 @@ static void add_carefully(struct pg_writer *writer)
     trip_add(&writer->trip, PG_STORE_PLACES,
              consumers ? STORED EVENTS WITNESS(" events = c.events + sums.rows,") LOOK
                        : STORED WITNESS("") LOOK);
-    put_places(writer);
+    put_places(writer, "iiiiiiiii", put_place);
     if (consumers) {
         ledger_pg_event_consumer_add(&writer->trip, consumers, LEDGER_STREAM);
         ledger_pg_event_consumer_add(&writer->trip, consumers, LEDGER_WEBHOOK);
@@ -123,16 +126,6 @@ static void add_carefully(struct pg_writer *writer)
     " THEN greatest(c.highest_slot, v.highest) END"                          \
     " FROM unnest($8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[])" \
     " AS v(coupon_id, issued, witness, highest) WHERE c.coupon_id = v.coupon_id"
-
-static void put_rows(struct pg_writer *writer)
-{
-    unsigned at = trip_arrays(&writer->trip, "iiiiiii");
-    struct ledger_command *command;
-
-    LIST_FOREACH (command, &writer->batch, struct ledger_command, node)
-        if (is_of_coupon(&writer->rows, command))
-            put_row(&writer->trip, at, &command->place);
-}
 
 /* What the witness of a coupon is with these places: its row is locked. */
 static struct witness witness_with(struct pg_writer *writer, const struct ledger_coupon_row *row,
@@ -173,7 +166,7 @@ static void put_witnesses(struct pg_writer *writer)
 static void add_simply(struct pg_writer *writer)
 {
     trip_add(&writer->trip, PG_STORE_NEW_PLACES, INSERTED WITNESSED);
-    put_rows(writer);
+    put_places(writer, "iiiiiii", put_row);
     put_witnesses(writer);
 }
 

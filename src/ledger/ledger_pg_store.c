@@ -128,6 +128,16 @@ static enum err add_command(struct pg_writer *writer, struct ledger_command *com
     }
 }
 
+unsigned pg_store_begin(struct pg_store_rows *rows)
+{
+    if (!rows->any) {
+        trip_add(rows->trip, PG_STORE_ROWS, rows->sql);
+        rows->at = trip_arrays(rows->trip, rows->kinds);
+        rows->any = true;
+    }
+    return rows->at;
+}
+
 /* ---- users, charges ---- */
 
 static void put_user(struct pg_trip *trip, unsigned at, const struct ledger_user_row *row)
@@ -149,29 +159,24 @@ static void put_user(struct pg_trip *trip, unsigned at, const struct ledger_user
 static void add_users(struct pg_writer *writer, bool found)
 {
     const struct ledger_table *table = &writer->rows.users;
-    struct pg_trip *trip = &writer->trip;
-    unsigned at = 0;
-    bool any = false;
+    struct pg_store_rows users = {
+        .trip = &writer->trip,
+        .sql = found ? "UPDATE users u SET balance = v.balance, held = v.held,"
+                       " incoming = v.incoming, orders_pending = v.pending,"
+                       " orders_completed = v.completed, orders_cancelled = v.cancelled,"
+                       " has_cart = v.has_cart, events = v.events FROM " USER_ARRAYS
+                       " AS v(user_id, balance, held, incoming, pending, completed,"
+                       " cancelled, has_cart, events) WHERE u.user_id = v.user_id"
+                     : "INSERT INTO users (user_id, balance, held, incoming, orders_pending,"
+                       " orders_completed, orders_cancelled, has_cart, events)"
+                       " SELECT * FROM " USER_ARRAYS " ORDER BY 1",
+        .kinds = "iiiiiiiii",
+    };
 
     for (size_t i = 0; i < table->count; i++) {
         const struct ledger_user_row *row = table->rows[i];
-        if (!row->changed || row->row.found != found)
-            continue;
-        if (!any) {
-            trip_add(trip, PG_STORE_ROWS,
-                     found ? "UPDATE users u SET balance = v.balance, held = v.held,"
-                             " incoming = v.incoming, orders_pending = v.pending,"
-                             " orders_completed = v.completed, orders_cancelled = v.cancelled,"
-                             " has_cart = v.has_cart, events = v.events FROM " USER_ARRAYS
-                             " AS v(user_id, balance, held, incoming, pending, completed,"
-                             " cancelled, has_cart, events) WHERE u.user_id = v.user_id"
-                           : "INSERT INTO users (user_id, balance, held, incoming, orders_pending,"
-                             " orders_completed, orders_cancelled, has_cart, events)"
-                             " SELECT * FROM " USER_ARRAYS " ORDER BY 1");
-            at = trip_arrays(trip, "iiiiiiiii");
-            any = true;
-        }
-        put_user(trip, at, row);
+        if (row->changed && row->row.found == found)
+            put_user(users.trip, pg_store_begin(&users), row);
     }
 }
 
@@ -198,27 +203,22 @@ static void add_charges(struct pg_writer *writer, bool found)
     " $3::bytea[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],"    \
     " $9::bytea[])"
     const struct ledger_table *table = &writer->rows.charges;
-    struct pg_trip *trip = &writer->trip;
-    unsigned at = 0;
-    bool any = false;
+    struct pg_store_rows charges = {
+        .trip = &writer->trip,
+        .sql = found ? CHARGES_INSERTED
+                   " ON CONFLICT (user_id, idempotency_key) DO UPDATE SET"
+                   " fingerprint = excluded.fingerprint, amount = excluded.amount,"
+                   " balance_after = excluded.balance_after,"
+                   " charged_at = excluded.charged_at, status = excluded.status,"
+                   " charge_id = excluded.charge_id, answer = excluded.answer"
+                     : CHARGES_INSERTED,
+        .kinds = "itbiiiiib",
+    };
 
     for (size_t i = 0; i < table->count; i++) {
         const struct ledger_charge_row *row = table->rows[i];
-        if ((!row->created && !row->changed) || row->removed || row->row.found != found)
-            continue;
-        if (!any) {
-            trip_add(trip, PG_STORE_ROWS,
-                     found ? CHARGES_INSERTED
-                         " ON CONFLICT (user_id, idempotency_key) DO UPDATE SET"
-                         " fingerprint = excluded.fingerprint, amount = excluded.amount,"
-                         " balance_after = excluded.balance_after,"
-                         " charged_at = excluded.charged_at, status = excluded.status,"
-                         " charge_id = excluded.charge_id, answer = excluded.answer"
-                           : CHARGES_INSERTED);
-            at = trip_arrays(trip, "itbiiiiib");
-            any = true;
-        }
-        put_charge(trip, at, row);
+        if ((row->created || row->changed) && !row->removed && row->row.found == found)
+            put_charge(charges.trip, pg_store_begin(&charges), row);
     }
 }
 
@@ -226,20 +226,18 @@ static void add_charges_removed(struct pg_writer *writer)
 {
     const struct ledger_table *table = &writer->rows.charges;
     struct pg_trip *trip = &writer->trip;
-    unsigned at = 0;
-    bool any = false;
+    struct pg_store_rows charges = {
+        .trip = trip,
+        .sql = "DELETE FROM charges WHERE (user_id, idempotency_key) IN"
+               " (SELECT * FROM unnest($1::bigint[], $2::text[]))",
+        .kinds = "it",
+    };
 
     for (size_t i = 0; i < table->count; i++) {
         const struct ledger_charge_row *row = table->rows[i];
         if (!row->removed)
             continue;
-        if (!any) {
-            trip_add(trip, PG_STORE_ROWS,
-                     "DELETE FROM charges WHERE (user_id, idempotency_key) IN"
-                     " (SELECT * FROM unnest($1::bigint[], $2::text[]))");
-            at = trip_arrays(trip, "it");
-            any = true;
-        }
+        unsigned at = pg_store_begin(&charges);
         trip_put(trip, at, row->row.key.a);
         trip_put_text(trip, at + 1, row->row.key.text);
     }

@@ -2,6 +2,8 @@
 /* Statements of a store whose results matter. */
 #pragma once
 
+#include <stdbool.h>
+
 enum pg_store {
     PG_STORE_ROWS,
     PG_STORE_PLACES,     /* whose rows they are */
@@ -15,3 +17,13 @@ enum pg_store {
     PG_STORE_REVIVED,
     PG_STORE_COMMIT,
 };
+
+/* A statement for rows of one kind, begun with the first of them. */
+struct pg_store_rows {
+    struct pg_trip *trip;
+    const char *sql, *kinds; /* of its arrays: see trip_arrays() */
+    bool any;
+    unsigned at;
+};
+/* Where a row goes: the first array. */
+unsigned pg_store_begin(struct pg_store_rows *rows);

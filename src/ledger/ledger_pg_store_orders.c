@@ -3,24 +3,6 @@
 #include "ledger/ledger_pg_internal.h"
 #include "ledger/ledger_pg_store.h"
 
-/* A statement for rows of one kind, begun with the first of them. */
-struct rows_of {
-    struct pg_trip *trip;
-    const char *sql, *kinds;
-    bool any;
-    unsigned at;
-};
-
-static unsigned begin(struct rows_of *rows)
-{
-    if (!rows->any) {
-        trip_add(rows->trip, PG_STORE_ROWS, rows->sql);
-        rows->at = trip_arrays(rows->trip, rows->kinds);
-        rows->any = true;
-    }
-    return rows->at;
-}
-
 /* ---- orders ---- */
 
 /* What may change. */
@@ -48,7 +30,7 @@ static void put_order_whole(struct pg_trip *trip, unsigned at, const struct ledg
 
 static void add_orders_created(struct pg_trip *trip, const struct ledger_table *table)
 {
-    struct rows_of orders = {
+    struct pg_store_rows orders = {
         .trip = trip,
         .sql = "INSERT INTO orders (order_id, status, paid_at, cancelled_at, sold_day,"
                " transaction_id, attempts, open_attempt, user_id, coupon_id, subtotal, discount,"
@@ -61,15 +43,15 @@ static void add_orders_created(struct pg_trip *trip, const struct ledger_table *
     for (size_t i = 0; i < table->count; i++) {
         const struct ledger_order_row *row = table->rows[i];
         if (row->created && !row->removed)
-            put_order_whole(trip, begin(&orders), &row->order);
+            put_order_whole(trip, pg_store_begin(&orders), &row->order);
     }
 }
 
-static void put_lines(struct rows_of *rows, const struct ledger_order *order)
+static void put_lines(struct pg_store_rows *rows, const struct ledger_order *order)
 {
     for (size_t i = 0; i < order->line_count; i++) {
         const struct order_line *line = &order->lines[i];
-        unsigned at = begin(rows);
+        unsigned at = pg_store_begin(rows);
         trip_put(rows->trip, at, order->order_id);
         trip_put(rows->trip, at + 1, line->product_id);
         trip_put_text(rows->trip, at + 2, line->name);
@@ -80,7 +62,7 @@ static void put_lines(struct rows_of *rows, const struct ledger_order *order)
 
 static void add_lines(struct pg_trip *trip, const struct ledger_table *table)
 {
-    struct rows_of lines = {
+    struct pg_store_rows lines = {
         .trip = trip,
         .sql = "INSERT INTO order_lines (order_id, product_id, name, quantity, unit_price)"
                " SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[],"
@@ -97,7 +79,7 @@ static void add_lines(struct pg_trip *trip, const struct ledger_table *table)
 
 static void add_orders_changed(struct pg_trip *trip, const struct ledger_table *table)
 {
-    struct rows_of orders = {
+    struct pg_store_rows orders = {
         .trip = trip,
         .sql = "UPDATE orders o SET status = v.status, paid_at = v.paid_at,"
                " cancelled_at = v.cancelled_at, sold_day = v.sold_day,"
@@ -112,13 +94,13 @@ static void add_orders_changed(struct pg_trip *trip, const struct ledger_table *
     for (size_t i = 0; i < table->count; i++) {
         const struct ledger_order_row *row = table->rows[i];
         if (row->changed && !row->created && !row->removed)
-            put_order(trip, begin(&orders), &row->order);
+            put_order(trip, pg_store_begin(&orders), &row->order);
     }
 }
 
 static void add_orders_removed(struct pg_trip *trip, const struct ledger_table *table)
 {
-    struct rows_of removed[] = {
+    struct pg_store_rows removed[] = {
         { .trip = trip, .sql = "DELETE FROM orders WHERE order_id = ANY($1)", .kinds = "i" },
         { .trip = trip, .sql = "DELETE FROM order_lines WHERE order_id = ANY($1)", .kinds = "i" },
     };
@@ -127,7 +109,7 @@ static void add_orders_removed(struct pg_trip *trip, const struct ledger_table *
         for (size_t i = 0; i < table->count; i++) {
             const struct ledger_order_row *row = table->rows[i];
             if (row->removed && row->row.found)
-                trip_put(trip, begin(&removed[of]), row->order.order_id);
+                trip_put(trip, pg_store_begin(&removed[of]), row->order.order_id);
         }
 }
 
@@ -161,7 +143,7 @@ static void add_keys(struct pg_trip *trip, const struct ledger_table *table, boo
     " balance_after, answered_at, answer) SELECT * FROM unnest($1::bigint[], $2::bigint[],"       \
     " $3::text[], $4::bytea[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],"           \
     " $9::bytea[])"
-    struct rows_of keys = {
+    struct pg_store_rows keys = {
         .trip = trip,
         .sql = found ? KEYS_INSERTED
                    " ON CONFLICT (user_id, operation, idempotency_key) DO UPDATE SET"
@@ -175,13 +157,13 @@ static void add_keys(struct pg_trip *trip, const struct ledger_table *table, boo
     for (size_t i = 0; i < table->count; i++) {
         const struct ledger_order_key_row *row = table->rows[i];
         if ((row->created || row->changed) && !row->removed && row->row.found == found)
-            put_key_whole(trip, begin(&keys), row);
+            put_key_whole(trip, pg_store_begin(&keys), row);
     }
 }
 
 static void add_keys_removed(struct pg_trip *trip, const struct ledger_table *table)
 {
-    struct rows_of keys = {
+    struct pg_store_rows keys = {
         .trip = trip,
         .sql = "DELETE FROM order_keys WHERE (user_id, operation, idempotency_key) IN"
                " (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[]))",
@@ -191,7 +173,7 @@ static void add_keys_removed(struct pg_trip *trip, const struct ledger_table *ta
     for (size_t i = 0; i < table->count; i++) {
         const struct ledger_order_key_row *row = table->rows[i];
         if (row->removed && row->row.found)
-            put_key(trip, begin(&keys), &row->row.key);
+            put_key(trip, pg_store_begin(&keys), &row->row.key);
     }
 }
 
@@ -199,7 +181,7 @@ static void add_keys_removed(struct pg_trip *trip, const struct ledger_table *ta
 
 static void add_held(struct pg_trip *trip, const struct ledger_table *table)
 {
-    struct rows_of held = {
+    struct pg_store_rows held = {
         .trip = trip,
         .sql = "UPDATE user_coupons h SET uses = v.uses, used_at = v.used_at FROM"
                " unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])"
@@ -212,7 +194,7 @@ static void add_held(struct pg_trip *trip, const struct ledger_table *table)
         const struct ledger_held_row *row = table->rows[i];
         if (!row->changed)
             continue;
-        unsigned at = begin(&held);
+        unsigned at = pg_store_begin(&held);
         trip_put(trip, at, row->row.key.a);
         trip_put(trip, at + 1, row->row.key.b);
         trip_put(trip, at + 2, row->uses);
@@ -233,7 +215,7 @@ static void put_attempt(struct pg_trip *trip, unsigned at, const struct ledger_a
 
 static void add_attempts_created(struct pg_trip *trip, const struct ledger_table *table)
 {
-    struct rows_of attempts = {
+    struct pg_store_rows attempts = {
         .trip = trip,
         .sql = "INSERT INTO attempts (kind, subject_id, number, state, claim, settled_at,"
                " transaction_id, user_id, amount, operation, idempotency_key, started_at)"
@@ -248,7 +230,7 @@ static void add_attempts_created(struct pg_trip *trip, const struct ledger_table
         if (!row->created)
             continue;
         struct str key = str_from(row->attempt.client_key);
-        unsigned at = begin(&attempts);
+        unsigned at = pg_store_begin(&attempts);
         put_attempt(trip, at, row);
         trip_put(trip, at + 7, row->attempt.user_id);
         trip_put(trip, at + 8, row->attempt.amount);
@@ -260,7 +242,7 @@ static void add_attempts_created(struct pg_trip *trip, const struct ledger_table
 
 static void add_attempts_changed(struct pg_trip *trip, const struct ledger_table *table)
 {
-    struct rows_of attempts = {
+    struct pg_store_rows attempts = {
         .trip = trip,
         .sql = "UPDATE attempts a SET state = v.state, claim = v.claim,"
                " settled_at = v.settled_at, transaction_id = v.transaction_id FROM"
@@ -274,7 +256,7 @@ static void add_attempts_changed(struct pg_trip *trip, const struct ledger_table
     for (size_t i = 0; i < table->count; i++) {
         const struct ledger_attempt_row *row = table->rows[i];
         if (row->changed && !row->created)
-            put_attempt(trip, begin(&attempts), row);
+            put_attempt(trip, pg_store_begin(&attempts), row);
     }
 }
 
@@ -283,7 +265,7 @@ static void add_attempts_changed(struct pg_trip *trip, const struct ledger_table
 /* With a note for those who copy them to a shared ranking. */
 static void add_sales(struct pg_trip *trip, const struct ledger_table *table)
 {
-    struct rows_of sales = {
+    struct pg_store_rows sales = {
         .trip = trip,
         .sql = "WITH stored AS (INSERT INTO sales (day, product_id, units, revenue, reached_at, "
                "version)"
@@ -300,7 +282,7 @@ static void add_sales(struct pg_trip *trip, const struct ledger_table *table)
         const struct ledger_sale_row *row = table->rows[i];
         if (!row->changed)
             continue;
-        unsigned at = begin(&sales);
+        unsigned at = pg_store_begin(&sales);
         trip_put(trip, at, row->sale.day);
         trip_put(trip, at + 1, row->sale.sum.product_id);
         trip_put(trip, at + 2, row->sale.sum.units);
@@ -313,7 +295,7 @@ static void add_sales(struct pg_trip *trip, const struct ledger_table *table)
 /* Days are never loaded: what is stored is by how much their versions grow. */
 static void add_days(struct pg_trip *trip, const struct ledger_table *table)
 {
-    struct rows_of days = {
+    struct pg_store_rows days = {
         .trip = trip,
         .sql = "INSERT INTO sales_days (day, version)"
                " SELECT * FROM unnest($1::bigint[], $2::bigint[]) ORDER BY 1"
@@ -325,7 +307,7 @@ static void add_days(struct pg_trip *trip, const struct ledger_table *table)
         const struct ledger_day_row *row = table->rows[i];
         if (!row->changed)
             continue;
-        unsigned at = begin(&days);
+        unsigned at = pg_store_begin(&days);
         trip_put(trip, at, row->row.key.a);
         trip_put(trip, at + 1, row->version);
     }

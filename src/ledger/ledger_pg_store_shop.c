@@ -65,8 +65,13 @@ static void add_product(struct pg_trip *trip, const struct ledger_product_row *r
 
 static void add_products(struct pg_trip *trip, const struct ledger_rows *rows)
 {
-    unsigned at = 0;
-    bool any = false;
+    struct pg_store_rows products = {
+        .trip = trip,
+        .sql = "UPDATE products p SET stock = v.stock, held = v.held FROM"
+               " unnest($1::bigint[], $2::bigint[], $3::bigint[])"
+               " AS v(product_id, stock, held) WHERE p.product_id = v.product_id",
+        .kinds = "iii",
+    };
 
     for (size_t i = 0; i < rows->products.count; i++) {
         const struct ledger_product_row *row = rows->products.rows[i];
@@ -77,14 +82,7 @@ static void add_products(struct pg_trip *trip, const struct ledger_rows *rows)
         const struct ledger_product_row *row = rows->products.rows[i];
         if (!row->changed || row->created || row->listed)
             continue;
-        if (!any) {
-            trip_add(trip, PG_STORE_ROWS,
-                     "UPDATE products p SET stock = v.stock, held = v.held FROM"
-                     " unnest($1::bigint[], $2::bigint[], $3::bigint[])"
-                     " AS v(product_id, stock, held) WHERE p.product_id = v.product_id");
-            at = trip_arrays(trip, "iii");
-            any = true;
-        }
+        unsigned at = pg_store_begin(&products);
         trip_put(trip, at, row->product.product_id);
         trip_put(trip, at + 1, row->product.stock);
         trip_put(trip, at + 2, row->product.held);
@@ -95,22 +93,20 @@ static void add_products(struct pg_trip *trip, const struct ledger_rows *rows)
 
 static void add_cart_lines(struct pg_trip *trip, const struct ledger_table *lines)
 {
-    unsigned at = 0;
-    bool any = false;
+    struct pg_store_rows carts = {
+        .trip = trip,
+        .sql = "INSERT INTO cart_lines (user_id, product_id, quantity, line) SELECT * FROM"
+               " unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])"
+               " ON CONFLICT (user_id, product_id) DO UPDATE SET"
+               " quantity = excluded.quantity, line = excluded.line",
+        .kinds = "iiii",
+    };
 
     for (size_t i = 0; i < lines->count; i++) {
         const struct ledger_cart_line_row *row = lines->rows[i];
         if (!row->changed || row->quantity == 0)
             continue;
-        if (!any) {
-            trip_add(trip, PG_STORE_ROWS,
-                     "INSERT INTO cart_lines (user_id, product_id, quantity, line) SELECT * FROM"
-                     " unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])"
-                     " ON CONFLICT (user_id, product_id) DO UPDATE SET"
-                     " quantity = excluded.quantity, line = excluded.line");
-            at = trip_arrays(trip, "iiii");
-            any = true;
-        }
+        unsigned at = pg_store_begin(&carts);
         trip_put(trip, at, row->row.key.a);
         trip_put(trip, at + 1, row->row.key.b);
         trip_put(trip, at + 2, row->quantity);
@@ -120,20 +116,18 @@ static void add_cart_lines(struct pg_trip *trip, const struct ledger_table *line
 
 static void add_cart_lines_removed(struct pg_trip *trip, const struct ledger_table *lines)
 {
-    unsigned at = 0;
-    bool any = false;
+    struct pg_store_rows carts = {
+        .trip = trip,
+        .sql = "DELETE FROM cart_lines WHERE (user_id, product_id) IN"
+               " (SELECT * FROM unnest($1::bigint[], $2::bigint[]))",
+        .kinds = "ii",
+    };
 
     for (size_t i = 0; i < lines->count; i++) {
         const struct ledger_cart_line_row *row = lines->rows[i];
         if (!row->changed || row->quantity != 0 || !row->row.found)
             continue;
-        if (!any) {
-            trip_add(trip, PG_STORE_ROWS,
-                     "DELETE FROM cart_lines WHERE (user_id, product_id) IN"
-                     " (SELECT * FROM unnest($1::bigint[], $2::bigint[]))");
-            at = trip_arrays(trip, "ii");
-            any = true;
-        }
+        unsigned at = pg_store_begin(&carts);
         trip_put(trip, at, row->row.key.a);
         trip_put(trip, at + 1, row->row.key.b);
     }
