@@ -230,6 +230,7 @@ struct gate_status {
     int64_t granted, pending, returned, epoch;
     bool counted; /* the next two are known: as they were when they last could be read */
     int64_t remaining, stored; /* places left; places granted and not pending */
+    int64_t seen_at_ms;        /* of a store, clock_wall_ms(): it stands there as it stood then */
     int64_t store_epoch;       /* the highest seen there */
     int64_t settings_version;  /* that the store judges by */
     uint64_t changes;          /* the same as before: nothing has moved */

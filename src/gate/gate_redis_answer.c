@@ -201,6 +201,7 @@ static void look(struct telling *telling)
     pthread_mutex_lock(&drop->lock);
     redis_drop_seen(drop, &telling->news);
     drop->seen_boot_ms = MAX(drop->seen_boot_ms, telling->lane->sent_boot_ms);
+    drop->seen_wall_ms = telling->lane->sent_wall_ms;
     telling->reservations =
         has_lease && drop->known && !drop->closed_here && drop->epoch == telling->news.epoch;
     pthread_mutex_unlock(&drop->lock);

@@ -41,9 +41,10 @@ struct redis_drop {
     int64_t epoch; /* of SQL, or of our own rebuild */
     struct coupon_settings settings;
     struct drop_news seen;
-    struct drop_news counts;            /* seen last of a gate that was there */
-    int64_t store_epoch;                /* the highest ever seen */
-    uint64_t seen_boot_ms;              /* when the question was asked that was answered last */
+    struct drop_news counts; /* seen last of a gate that was there */
+    int64_t store_epoch;     /* the highest ever seen */
+    uint64_t seen_boot_ms;   /* when the question was asked that was answered last */
+    int64_t seen_wall_ms;
     uint64_t oldest_ms, oldest_boot_ms; /* age of the oldest pending entry, at that time */
 
     /* Sold out for good, with everybody who holds a place; for this epoch and version. */
@@ -160,6 +161,7 @@ struct lane {
     struct loop_timer again;
     bool busy, loaded; /* loaded: the library, for this call */
     uint64_t sent_boot_ms, answered_ms, sweep_token;
+    int64_t sent_wall_ms;
     unsigned failures; /* in a row */
 };
 

@@ -355,6 +355,7 @@ void lane_send(struct lane *lane)
     lane->busy = true;
     lane->loaded = false;
     lane->sent_boot_ms = clock_boot_ms();
+    lane->sent_wall_ms = clock_wall_ms();
     atomic_fetch_add_explicit(&redis_gate_self(lane->client->base.gate)->calls, 1,
                               memory_order_relaxed);
     if (lane_fill(lane)) {

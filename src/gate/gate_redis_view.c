@@ -218,6 +218,7 @@ static struct gate_status status_of(const struct redis_gate *gate, const struct 
         .counted = counts->store != GATE_STORE_UNASKED,
         .remaining = remaining_of(drop),
         .stored = counts->held - counts->pending,
+        .seen_at_ms = drop->seen_wall_ms,
         .epoch = drop->epoch,
         .store_epoch = drop->store_epoch,
         .settings_version = seen->version,

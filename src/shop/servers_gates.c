@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * How the gates stand in a store of their own, with each beat: those of which something is to be
- * heard or told, and of the others, which are open and idle, some in turn; a question for each of
- * ten thousand would be all that the store does. Whoever has a gate's traffic sees with each answer
- * how it stands. If one is found to be lost the next beat looks at all of them.
+ * heard or told, and of the others, which are open and idle or have just ended, some in turn; a
+ * question for each of ten thousand would be all that the store does. Whoever has a gate's traffic
+ * sees with each answer how it stands. If one is found to be lost the next beat looks at all of
+ * them.
  */
 #include "base/clock.h"
 #include "base/mem.h"
@@ -26,6 +27,12 @@ static bool is_idle(const struct gate_status *gate, const struct coupon *coupon)
 static bool may_be_open(const struct coupon *coupon, int64_t now_ms)
 {
     return coupon_window(&coupon->settings, now_ms) != COUPON_AFTER || coupon->closing;
+}
+
+/* What it handed out last, before it ended, may be unknown here. */
+static bool is_counted_too_early(const struct gate_status *gate, const struct coupon *coupon)
+{
+    return gate->counted && gate->seen_at_ms < coupon->settings.ends_at_ms;
 }
 
 /* Those of `idle` whose turn it is, to the end of `ids`. */
@@ -52,11 +59,12 @@ static size_t choose(struct servers *servers, const struct catalog_list *all, in
 
     for (size_t i = 0; i < all->count; i++) {
         const struct coupon *coupon = all->items[i];
-        if (!may_be_open(coupon, now_ms))
-            continue;
         struct gate_status gate = gate_status(servers->shop->gate, coupon->coupon_id);
-        astray += is_astray(&gate);
-        if (is_idle(&gate, coupon))
+        bool open = may_be_open(coupon, now_ms);
+        if (!open && !is_counted_too_early(&gate, coupon))
+            continue;
+        astray += open && is_astray(&gate);
+        if (!open || is_idle(&gate, coupon))
             idle[idle_count++] = coupon->coupon_id;
         else
             ids[count++] = coupon->coupon_id;
