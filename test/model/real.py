@@ -79,9 +79,10 @@ class Real:
         return self.server.sql("SELECT paid_at FROM orders WHERE order_id = ?", order_id)[0][0]
 
     def await_row(self, coupon_id, user_id):
-        """A reservation is a row by now."""
-        row = "SELECT 1 FROM user_coupons WHERE coupon_id = ? AND user_id = ?"
-        wait_for(lambda: self.server.sql(row, coupon_id, user_id), every=0.001, what="a reservation is stored")
+        """A reservation is a row by now; since when."""
+        row = "SELECT issued_at FROM user_coupons WHERE coupon_id = ? AND user_id = ?"
+        what = "a reservation is stored"
+        return wait_for(lambda: self.server.sql(row, coupon_id, user_id), every=0.001, what=what)[0][0]
 
     def restart(self):
         """It forgets nothing, whether it is stopped or killed."""

@@ -25,7 +25,7 @@ class SharedShop(Shop):
 class Two(Real):
     def __init__(self, time_zone, shared, **settings):
         self.shared, self.last_port = shared, None
-        self.has_lost_redis, self.asked_again = False, 0
+        self.asked_again = 0
         super().__init__(time_zone, **settings)
 
     def make(self, directory, **settings):
@@ -38,9 +38,10 @@ class Two(Real):
 
     def ask(self, request):
         """Of a coupon that has ended no gate is built where Redis has lost it; who makes it go on finds the
-        gate closed for a moment, and is told to try again. An embedded one is built at the start."""
+        gate closed for a moment, and is told to try again. An embedded one is built at the start. So it is where
+        a server gets no processor for as long as its lease lasts."""
         end, answer = time.monotonic() + FOLLOW_SECONDS, super().ask(request)
-        while self.has_lost_redis and answer.error == "COUPON_CLOSED" and time.monotonic() < end:
+        while answer.error == "COUPON_CLOSED" and time.monotonic() < end:
             self.asked_again += 1
             time.sleep(0.02)
             answer = super().ask(request)
@@ -92,7 +93,6 @@ class Two(Real):
         node.start()
 
     def lose_redis(self):
-        self.has_lost_redis = True
         self.server.redis.kill9()
         self.server.redis.start()
         time.sleep(3)
