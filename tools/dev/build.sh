@@ -61,8 +61,8 @@ build_program() {
     ninja -C build --quiet doorbuster >&2
 }
 
-# All fuzz targets; prints the directory.
+# All fuzz targets, nothing else of it; prints the directory.
 build_fuzz() {
-    build_dir build-fuzz >&2
+    build_dir build-fuzz fuzzers >&2
     echo build-fuzz
 }
