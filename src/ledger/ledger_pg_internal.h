@@ -26,6 +26,9 @@ struct pg_writer {
     size_t count;         /* of the batch that was taken */
     bool chooses;         /* its only command asked the ledger to choose an id */
     bool busy, one_by_one, loading, watched;
+    bool recalled;   /* nothing was loaded: see struct pg_recalled */
+    bool uncertain;  /* a try may have stored the batch, and it is tried again all the same */
+    bool places_new; /* its places are stored without care */
     unsigned tries, passes;
     uint64_t started_ns, give_up_ms;
     struct pg_borrow borrow;
@@ -34,6 +37,16 @@ struct pg_writer {
     struct pg_exchange exchange;
     struct ledger_changes changes;
     struct loop_timer pause;
+};
+
+/* What the last batches of places left of their coupons, and how far that can be relied on. */
+enum { PG_RECALLED_MAX = 16 };
+struct pg_recalled {
+    struct coupon coupons[PG_RECALLED_MAX];
+    size_t count;
+    int64_t next_user_coupon_id, clock_offset_ms;
+    uint64_t loaded_ms; /* the last time that coupons were loaded */
+    unsigned unchanged; /* so many times in a row they were as they had been left */
 };
 
 /* Reads that came together share a round trip. */
@@ -64,7 +77,8 @@ struct pg_ledger {
     struct pg_pool *pool;
     struct pg_writer writers[LEDGER_WRITERS_MAX];
     struct pg_reader readers[PG_READERS];
-    bool loading;      /* a batch is not locked yet: those behind it wait, to come after it */
+    bool loading; /* a batch is not locked yet: those behind it wait, to come after it */
+    struct pg_recalled recalled;
     struct list reads; /* waiting, by their task's node */
     size_t beats;      /* under way */
     struct loop_task wake, stop;
@@ -85,6 +99,7 @@ void ledger_pg_write(struct pg_ledger *ledger);
 /* ledger_pg_load.c: the rows that a batch needs and has not looked up. Those that may change are
  * locked in the first pass, in this order: users, coupons, orders, products, the store. */
 enum err ledger_pg_load_add(struct pg_writer *writer) MUST_CHECK;
+void ledger_pg_begin_add(struct pg_writer *writer, int tag);
 /* ledger_pg_load_take.c: *ret_more: another pass. ERR_CONFLICT: the rows changed meanwhile, begin
  * again. */
 enum err ledger_pg_load_take(struct pg_writer *writer, bool *ret_more) MUST_CHECK;
@@ -110,6 +125,20 @@ enum err ledger_pg_boards_add(struct pg_writer *writer,
 void ledger_pg_places_add(struct pg_writer *writer);
 void ledger_pg_places_take(struct pg_writer *writer, const PGresult *result);
 void ledger_pg_places_new(struct pg_writer *writer);
+/* What the witness of a coupon is with the batch's places, if all of them are stored. */
+struct witness ledger_pg_places_witness(struct pg_writer *writer,
+                                        const struct ledger_coupon_row *row);
+
+/* ledger_pg_recall.c: a batch of new places without loading, by what the one before it left. True:
+ * the rows are filled in; what is stored begins with the first and has the second for its numbers.
+ */
+bool ledger_pg_recall(struct pg_writer *writer);
+void ledger_pg_recall_add(struct pg_writer *writer);
+void ledger_pg_recall_numbers_add(struct pg_writer *writer);
+/* A batch was loaded; was stored; may have left anything. */
+void ledger_pg_recall_loaded(struct pg_writer *writer, int64_t clock_offset_ms);
+void ledger_pg_recall_stored(struct pg_writer *writer);
+void ledger_pg_recall_forget(struct pg_writer *writer);
 
 /* ledger_pg_events.c: NULL: that consumer is to have it */
 void ledger_pg_event_consumer_add(struct pg_trip *trip, unsigned consumers,

@@ -247,15 +247,19 @@ static enum err name_orders(struct ledger_rows *rows)
     return ERR_OK;
 }
 
+void ledger_pg_begin_add(struct pg_writer *writer, int tag)
+{
+    trip_add(&writer->trip, tag, "BEGIN");
+    trip_add(&writer->trip, tag, writer->ledger->settings_sql);
+}
+
 enum err ledger_pg_load_add(struct pg_writer *writer)
 {
     bool first = writer->passes == 0;
 
     TRY(name_orders(&writer->rows));
-    if (first) {
-        trip_add(&writer->trip, PG_LOAD_NOTHING, "BEGIN");
-        trip_add(&writer->trip, PG_LOAD_NOTHING, writer->ledger->settings_sql);
-    }
+    if (first)
+        ledger_pg_begin_add(writer, PG_LOAD_NOTHING);
     add_users(writer, first);
     add_coupons(writer, first);
     ledger_pg_load_orders_add(writer);

@@ -159,6 +159,7 @@ static enum err take_store(struct pg_writer *writer, const PGresult *result)
     rows->next_charge_id = trip_get(result, 0, 2);
     rows->product_count = trip_get(result, 0, 3);
     take_clock(writer, trip_get(result, 0, 4), trip_get(result, 0, 5));
+    ledger_pg_recall_loaded(writer, trip_get(result, 0, 4));
     return ERR_OK;
 }
 

@@ -8,6 +8,7 @@
  * and it is tried again with care: one statement inserts those that can be, has the witness take
  * what went in, and only that, and says whose row each user has now.
  */
+#include "base/assert.h"
 #include "ledger/ledger_pg_internal.h"
 #include "ledger/ledger_pg_store.h"
 
@@ -119,28 +120,27 @@ static void add_carefully(struct pg_writer *writer)
     " FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],"      \
     " $6::bigint[], $7::bigint[]) AS p(coupon_id, slot, user_id, user_coupon_id, issued_at,"  \
     " expires_at, uses))"
-/* A number above the quantity makes a NULL, which the column refuses. */
-#define WITNESSED                                                            \
-    " UPDATE coupons c SET issued = v.issued, witness = v.witness,"          \
-    " highest_slot = CASE WHEN v.highest <= c.total_quantity"                \
-    " THEN greatest(c.highest_slot, v.highest) END"                          \
-    " FROM unnest($8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[])" \
-    " AS v(coupon_id, issued, witness, highest) WHERE c.coupon_id = v.coupon_id"
+/* A number above the quantity makes a NULL, which the column refuses; so does a coupon that is not
+ * as it was when the batch was decided, if that was a guess. */
+#define WITNESSED                                                                       \
+    " UPDATE coupons c SET issued = v.issued, witness = v.witness,"                     \
+    " highest_slot = CASE WHEN v.highest <= c.total_quantity AND c.version = v.version" \
+    " AND c.epoch = v.epoch AND c.issued = v.issued_before"                             \
+    " AND c.witness = v.witness_before THEN v.highest END"                              \
+    " FROM unnest($8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[],"            \
+    " $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[])"                      \
+    " AS v(coupon_id, issued, witness, highest, version, epoch, issued_before,"         \
+    " witness_before) WHERE c.coupon_id = v.coupon_id"
 
-/* What the witness of a coupon is with these places: its row is locked. */
-static struct witness witness_with(struct pg_writer *writer, const struct ledger_coupon_row *row,
-                                   int64_t *ret_highest)
+struct witness ledger_pg_places_witness(struct pg_writer *writer,
+                                        const struct ledger_coupon_row *row)
 {
     struct witness witness = row->coupon.witness;
     struct ledger_command *command;
 
-    *ret_highest = 0;
-    LIST_FOREACH (command, &writer->batch, struct ledger_command, node) {
-        if (command->op != LEDGER_PLACE || command->place.coupon_id != row->coupon.coupon_id)
-            continue;
-        witness_add(&witness, command->place.slot, command->place.user_id);
-        *ret_highest = MAX(*ret_highest, command->place.slot);
-    }
+    LIST_FOREACH (command, &writer->batch, struct ledger_command, node)
+        if (command->op == LEDGER_PLACE && command->place.coupon_id == row->coupon.coupon_id)
+            witness_add(&witness, command->place.slot, command->place.user_id);
     return witness;
 }
 
@@ -148,18 +148,22 @@ static void put_witnesses(struct pg_writer *writer)
 {
     const struct ledger_table *table = &writer->rows.coupons;
     struct pg_trip *trip = &writer->trip;
-    unsigned at = trip_arrays(trip, "iiii");
-    int64_t highest;
+    unsigned at = trip_arrays(trip, "iiiiiiii");
 
     for (size_t i = 0; i < table->count; i++) {
         const struct ledger_coupon_row *row = table->rows[i];
-        struct witness witness = witness_with(writer, row, &highest);
-        if (highest == 0)
+        const struct coupon *coupon = &row->coupon;
+        struct witness witness = ledger_pg_places_witness(writer, row);
+        if (witness.issued == coupon->witness.issued)
             continue;
-        trip_put(trip, at, row->coupon.coupon_id);
+        trip_put(trip, at, coupon->coupon_id);
         trip_put(trip, at + 1, witness.issued);
         trip_put(trip, at + 2, (int64_t)witness.hash);
-        trip_put(trip, at + 3, highest);
+        trip_put(trip, at + 3, witness.highest);
+        trip_put(trip, at + 4, coupon->settings.version);
+        trip_put(trip, at + 5, coupon->epoch);
+        trip_put(trip, at + 6, coupon->witness.issued);
+        trip_put(trip, at + 7, (int64_t)coupon->witness.hash);
     }
 }
 
@@ -198,9 +202,11 @@ void ledger_pg_places_add(struct pg_writer *writer)
 
     LIST_FOREACH (command, &writer->batch, struct ledger_command, node)
         any |= is_of_coupon(&writer->rows, command);
+    writer->places_new = any && are_new(writer);
+    ASSERT(writer->places_new || !writer->recalled);
     if (!any)
         return;
-    if (are_new(writer))
+    if (writer->places_new)
         add_simply(writer);
     else
         add_carefully(writer);

@@ -250,6 +250,10 @@ static void add_sequences(struct pg_writer *writer)
 
     if (!rows->sequences_changed)
         return;
+    if (writer->recalled) {
+        ledger_pg_recall_numbers_add(writer);
+        return;
+    }
     trip_add(trip, PG_STORE_ROWS,
              "UPDATE store SET next_user_coupon_id = $1, next_order_id = $2,"
              " next_charge_id = $3, products = $4");
@@ -263,6 +267,8 @@ enum err ledger_pg_store_add(struct pg_writer *writer)
 {
     struct ledger_command *command;
 
+    if (writer->recalled)
+        ledger_pg_recall_add(writer);
     add_coupons_created(writer);
     add_coupons_changed(writer);
     ledger_pg_places_add(writer);

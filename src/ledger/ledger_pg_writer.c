@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * A writer: one batch, one transaction, two round trips. It takes what is queued, borrows a
- * connection, loads and locks the rows, decides, stores and commits.
+ * connection, loads and locks the rows, decides, stores and commits. Where what would be loaded is
+ * known well enough, one round trip does all of it (ledger_pg_recall.c).
  *
  * What goes wrong before the commit is sent has certainly not happened. A conflict with another
  * writer, or a store that is away, is tried again for a while; what may be one command's fault, one
- * by one. Once the commit was sent and nothing definite came back, its commands are uncertain.
+ * by one. Once the commit was sent and nothing definite came back, its commands are uncertain. In
+ * one round trip the commit is always sent; but a place that is stored twice is there once, so such
+ * a batch is tried again, too.
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -13,7 +16,7 @@
 #include "ledger/ledger_pg_store.h"
 
 enum { PAUSE_FIRST_MS = 5, PAUSE_MS = 50, EXCHANGE_SLACK_MS = 5000 };
-static const char UNIQUE_VIOLATION[] = "23505";
+static const char UNIQUE_VIOLATION[] = "23505", NOT_NULL_VIOLATION[] = "23502";
 
 static void try_batch(struct pg_writer *writer);
 static void batch_over(struct pg_writer *writer, enum err e);
@@ -50,6 +53,12 @@ static void pause_over(struct loop_timer *timer)
     try_batch(CONTAINER_OF(timer, struct pg_writer, pause));
 }
 
+/* What may be there is not said to be not there. */
+static enum err err_told(const struct pg_writer *writer, enum err e)
+{
+    return e != ERR_OK && writer->uncertain ? ERR_UNCERTAIN : e;
+}
+
 static bool may_try_again(const struct pg_writer *writer, enum err e)
 {
     if (e == ERR_CONFLICT)
@@ -79,8 +88,10 @@ static void try_over(struct pg_writer *writer, enum err e)
 
 static enum err err_of(const struct pg_exchange *exchange)
 {
-    /* Somebody was faster with a row that was not there when it was looked for. */
-    if (exchange->err == ERR_INVALID && strcmp(exchange->sqlstate, UNIQUE_VIOLATION) == 0)
+    /* Somebody was faster with a row that was not there when it was looked for; or has changed one
+     * that was remembered. */
+    if (exchange->err == ERR_INVALID && (strcmp(exchange->sqlstate, UNIQUE_VIOLATION) == 0 ||
+                                         strcmp(exchange->sqlstate, NOT_NULL_VIOLATION) == 0))
         return ERR_CONFLICT;
     return exchange->err;
 }
@@ -92,7 +103,7 @@ static void log_failure(const struct pg_writer *writer, const char *what)
                                  ? exchange->results[exchange->failed]
                                  : NULL;
 
-    LOG(exchange->err == ERR_CONFLICT ? LOG_DEBUG : LOG_WARN, what,
+    LOG(err_of(exchange) == ERR_CONFLICT ? LOG_DEBUG : LOG_WARN, what,
         LOG_CSTR("error", err_name(exchange->err)), LOG_CSTR("sqlstate", exchange->sqlstate),
         LOG_CSTR("message", result ? PQresultErrorMessage(result) : ""),
         LOG_INT("statement", result ? writer->trip.tags[exchange->failed] : -1));
@@ -144,13 +155,18 @@ static void stored(struct pg_exchange *exchange)
         e = ledger_pg_store_take(writer);
         if (e == ERR_OK && exchange->not_replicated)
             e = ERR_UNCERTAIN;
+        if (e == ERR_OK && writer->places_new)
+            ledger_pg_recall_stored(writer);
     } else {
         log_failure(writer, "batch not stored");
         if (!is_certainly_not_stored(writer))
             e = ERR_UNCERTAIN;
-        else if (e == ERR_TIMEOUT)
+        writer->uncertain = writer->uncertain || (writer->recalled && e == ERR_UNCERTAIN);
+        if (e == ERR_TIMEOUT || (writer->recalled && e == ERR_UNCERTAIN))
             e = ERR_UNAVAILABLE;
     }
+    if (e != ERR_OK || (writer->rows.coupons.count > 0 && !writer->places_new))
+        ledger_pg_recall_forget(writer);
     try_over(writer, e);
 }
 
@@ -234,10 +250,14 @@ static void borrowed(struct pg_borrow *borrow)
     writer->passes = 0;
     enum err e =
         ledger_rows_collect(&writer->rows, &writer->batch, clock_wall_ms() + ledger->ahead_ms);
-    if (e == ERR_OK)
-        send_load(writer);
-    else
+    if (e != ERR_OK) {
         try_over(writer, e);
+    } else if (ledger_pg_recall(writer)) {
+        loading_over(writer);
+        send_store(writer);
+    } else {
+        send_load(writer);
+    }
 }
 
 /* The id that a command may leave to the ledger; such a command is alone in its batch. NULL: it is
@@ -318,7 +338,7 @@ static void complete(struct pg_writer *writer)
     loading_over(writer);
     ledger_queue_room_return(&ledger->base.queue, count);
     ledger_queue_flight_done(&ledger->base.queue, writer->number);
-    writer->busy = writer->one_by_one = false;
+    writer->busy = writer->one_by_one = writer->uncertain = false;
     ledger->look = true;
 }
 
@@ -327,19 +347,21 @@ static void batch_over(struct pg_writer *writer, enum err e)
     bool split = !writer->one_by_one && ledger_batch_retry_may_help(e);
 
     if (!writer->one_by_one)
-        ledger_batch_count(writer->ledger->options.metrics, writer->count, writer->started_ns, e);
+        ledger_batch_count(writer->ledger->options.metrics, writer->count, writer->started_ns,
+                           err_told(writer, e));
     if (split) {
         LOG(LOG_WARN, "batch failed, retrying one by one", LOG_INT("commands", writer->count),
             LOG_CSTR("error", err_name(e)));
         writer->one_by_one = true;
         list_splice(&writer->todo, &writer->batch);
     } else {
-        ledger_batch_set_err(&writer->batch, writer->one_by_one ? ledger_batch_err_of_one(e) : e);
+        ledger_batch_set_err(&writer->batch,
+                             err_told(writer, writer->one_by_one ? ledger_batch_err_of_one(e) : e));
         list_splice(&writer->finished, &writer->batch);
     }
     /* The store is away: each of the rest would wait as long as this one did. */
     if (writer->one_by_one && e == ERR_UNAVAILABLE) {
-        ledger_batch_set_err(&writer->todo, e);
+        ledger_batch_set_err(&writer->todo, err_told(writer, e));
         list_splice(&writer->finished, &writer->todo);
     }
     if (list_empty(&writer->todo))

@@ -7,8 +7,10 @@ fail-overs of Sentinel and of a cluster each (default 2; 50). DRILL_SEED: anothe
 
 import concurrent.futures
 import contextlib
+import itertools
 import os
 import random
+import threading
 import time
 
 import pytest
@@ -292,11 +294,15 @@ def test_postgres_restarted_under_load(two, stores):
         body = {"amount": 7, "idempotencyKey": f"c{n}"}
         return Request("POST", f"/api/users/{4 + n % 100}/balance/charge", body, user=n)
 
-    postgres, back = servers.postgres, {}
+    postgres, back, before = servers.postgres, {}, itertools.count()
 
     def answered(_, request):
+        if next(before) == 500:
+            under_way.set()
         if "at" in back and "first" not in back and request.answer.status == 200:
             back["first"] = time.monotonic() - back["at"]
+
+    under_way = threading.Event()
 
     def all_of_them():
         good, todo = set(), list(range(6000))
@@ -307,7 +313,7 @@ def test_postgres_restarted_under_load(two, stores):
             rng.shuffle(todo)
 
     with beside(all_of_them) as done:
-        time.sleep(0.3)
+        assert under_way.wait(OPEN_SECONDS)
         postgres.kill9()
         time.sleep(0.5)
         postgres.start()
