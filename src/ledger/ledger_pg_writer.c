@@ -192,6 +192,39 @@ static void send_store(struct pg_writer *writer)
     go(writer, stored);
 }
 
+static bool is_of_loaded_coupon(void *context, const struct ledger_command *command)
+{
+    struct pg_writer *writer = context;
+
+    if (command->op != LEDGER_PLACE)
+        return false;
+    const struct ledger_coupon_row *row =
+        ledger_rows_coupon(&writer->rows, command->place.coupon_id);
+    return row && row->row.found && row->row.locks;
+}
+
+static bool has_places(const struct pg_writer *writer)
+{
+    struct ledger_command *command;
+
+    LIST_FOREACH (command, &writer->batch, struct ledger_command, node)
+        if (command->op == LEDGER_PLACE)
+            return true;
+    return false;
+}
+
+/* Places that have come while the batch waited for its locks need nothing that it does not have. So
+ * servers that wait for each other have the larger batches for it. */
+static void take_more(struct pg_writer *writer)
+{
+    size_t batch_max = writer->ledger->options.batch_max;
+
+    if (!writer->one_by_one && writer->count < batch_max && has_places(writer))
+        writer->count +=
+            ledger_queue_poll_more(&writer->ledger->base.queue, &writer->batch,
+                                   batch_max - writer->count, is_of_loaded_coupon, writer);
+}
+
 /* What it needs is locked, or it ends: the next batch cannot overtake it any more. */
 static void loading_over(struct pg_writer *writer)
 {
@@ -232,6 +265,7 @@ static void loaded(struct pg_exchange *exchange)
     } else if (more) {
         send_load(writer);
     } else {
+        take_more(writer);
         loading_over(writer);
         send_store(writer);
     }

@@ -156,6 +156,16 @@ static struct ledger_command *next_of(const struct ledger_queue *queue)
     return CONTAINER_OF(queue->commands.next, struct ledger_command, node);
 }
 
+static void take_next(struct ledger_queue *queue, struct list *batch)
+{
+    struct ledger_command *command = next_of(queue);
+
+    list_remove(&command->node);
+    list_append(batch, &command->node);
+    queue->awaited -= !command->unawaited;
+    queue->length--;
+}
+
 /* The flight begins. Returns how many commands are on it. */
 static size_t take_off(struct ledger_queue *queue, size_t writer, struct list *ret_batch,
                        size_t batch_max)
@@ -168,14 +178,10 @@ static size_t take_off(struct ledger_queue *queue, size_t writer, struct list *r
     flight->oldest_ns = began_ns(queue, &queue->commands);
     flight->alone = !is_batched(next_of(queue));
     do {
-        struct ledger_command *command = next_of(queue);
-        list_remove(&command->node);
-        list_append(ret_batch, &command->node);
-        queue->awaited -= !command->unawaited;
+        take_next(queue, ret_batch);
         count++;
     } while (!flight->alone && count < batch_max && !list_empty(&queue->commands) &&
              is_batched(next_of(queue)));
-    queue->length -= count;
     return count;
 }
 
@@ -218,6 +224,19 @@ size_t ledger_queue_poll(struct ledger_queue *queue, size_t writer, struct list 
             count = take_off(queue, writer, ret_batch, batch_max);
     }
     queue->writer_sleeps = count == 0;
+    pthread_mutex_unlock(&queue->lock);
+    return count;
+}
+
+size_t ledger_queue_poll_more(struct ledger_queue *queue, struct list *batch, size_t max,
+                              bool (*fits)(void *context, const struct ledger_command *command),
+                              void *context)
+{
+    size_t count = 0;
+
+    pthread_mutex_lock(&queue->lock);
+    for (; count < max && !list_empty(&queue->commands) && fits(context, next_of(queue)); count++)
+        take_next(queue, batch);
     pthread_mutex_unlock(&queue->lock);
     return count;
 }

@@ -59,6 +59,13 @@ void ledger_queue_batch_done(struct ledger_queue *queue);
  */
 size_t ledger_queue_poll(struct ledger_queue *queue, size_t writer, struct list *ret_batch,
                          size_t batch_max, uint64_t *ret_due_ns);
+/*
+ * More for a batch that is being written already: the next ones in arrival order, as long as they
+ * `fit`, up to `max`, to the end of `batch`. Returns how many.
+ */
+size_t ledger_queue_poll_more(struct ledger_queue *queue, struct list *batch, size_t max,
+                              bool (*fits)(void *context, const struct ledger_command *command),
+                              void *context);
 void ledger_queue_flight_done(struct ledger_queue *queue, size_t writer);
 /* Stopping, and everything was handed out and is done. */
 bool ledger_queue_is_drained(struct ledger_queue *queue);
