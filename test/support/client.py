@@ -4,19 +4,21 @@
 import asyncio
 import json
 import socket
+import time
 
 from support import contract
 
 
 class Request:
-    """One request, as bytes; `user`, `way` and whatever else the test wants to find again."""
+    """One request, as bytes; `user`, `way` and whatever else the test wants to find again. When it was
+    sent and answered is said by a storm, of time.monotonic()."""
 
-    __slots__ = ("method", "path", "raw", "user", "way", "answer")
+    __slots__ = ("method", "path", "raw", "user", "way", "answer", "sent_at", "answered_at")
 
     def __init__(self, method, path, body=None, user=None, way=None, headers=()):
         self.method, self.path, self.user, self.way = method, path, user, way
         self.raw = encode(method, path, body, headers)
-        self.answer = None
+        self.answer = self.sent_at = self.answered_at = None
 
 
 class Answer:
@@ -90,6 +92,7 @@ class Connection(asyncio.Protocol):
             request = self.storm.next_request()
             if request is None:
                 break
+            request.sent_at = time.monotonic()
             self.sent.append(request)
             batch.append(request.raw)
         if batch:
@@ -109,6 +112,7 @@ class Connection(asyncio.Protocol):
                 return
             request = self.sent.pop(0)
             request.answer = Answer(int(head[9:12]), head, self.buffer[end + 4 : stop])
+            request.answered_at = time.monotonic()
             self.buffer = self.buffer[stop:]
             self.storm.answered(request)
         self.feed()
