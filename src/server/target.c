@@ -4,10 +4,11 @@
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/clock.h"
 
-enum { TOKEN_TTL_S = 3600, TIMEOUT_MS = 60000 };
+enum { TOKEN_TTL_S = 3600, TIMEOUT_MS = 60000, BUSY_TRIES = 20, BUSY_PAUSE_MS = 250 };
 
 /* ---- where ---- */
 
@@ -191,13 +192,30 @@ static enum err ask(const struct target *target, struct asking *asking, struct s
     return judge(target, &asking->x, ret_error);
 }
 
+/* A store that is away for a moment is a 503, and only that. */
+static bool is_worth_another_try(const struct asking *asking, int tries)
+{
+    const struct timespec pause = { .tv_nsec = BUSY_PAUSE_MS * 1000000L };
+
+    if (asking->x.err != ERR_OK || asking->x.status != 503 || tries >= BUSY_TRIES)
+        return false;
+    nanosleep(&pause, NULL);
+    return true;
+}
+
 enum err target_get(const struct target *target, const char *path, const char *accept,
                     struct buf *ret_body, struct config_error *ret_error)
 {
-    struct asking asking = { .x = { .method = STR("GET"), .target = str_from(path) },
-                             .body = ret_body };
+    struct asking asking;
+    enum err e;
+    int tries = 0;
 
-    return ask(target, &asking, str_from(accept), ret_error);
+    do {
+        asking = (struct asking){ .x = { .method = STR("GET"), .target = str_from(path) },
+                                  .body = ret_body };
+        e = ask(target, &asking, str_from(accept), ret_error);
+    } while (e != ERR_OK && is_worth_another_try(&asking, ++tries));
+    return e;
 }
 
 enum err target_post(const struct target *target, const char *path, struct buf *ret_body,

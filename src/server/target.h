@@ -28,8 +28,8 @@ enum { TARGET_AUTH_BYTES = AUTH_TOKEN_BYTES_MAX + 16 };
 enum err target_authorize(const struct target *target, int64_t user_id, bool admin,
                           struct buf *out) MUST_CHECK;
 
-/* GETs `path` as an administrator, and waits. ERR_INVALID: no answer, or another status than
- * ERR_OK's 200; ERR_NOT_FOUND: 404. `ret_error` says it, too. */
+/* GETs `path` as an administrator, and waits; a 503 is asked again for five seconds. ERR_INVALID:
+ * no answer, or another status than ERR_OK's 200; ERR_NOT_FOUND: 404. `ret_error` says it, too. */
 enum err target_get(const struct target *target, const char *path, const char *accept,
                     struct buf *ret_body, struct config_error *ret_error) MUST_CHECK;
 /* The same, a POST without a body. */

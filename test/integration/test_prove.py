@@ -2,11 +2,13 @@
 """`prove` and `stampede`: what they see, what they miss if it is planted, what they answer."""
 
 import hashlib
+import http.server
 import json
 import re
 import shutil
 import socket
 import sqlite3
+import threading
 
 import pytest
 
@@ -189,6 +191,38 @@ def test_prove_could_not_look(drop, tmp_path):
     assert code == 2 and "nobody answers" in err
     for url in ("https://127.0.0.1", "127.0.0.1:80", "http://127.0.0.1:0", "http://127.0.0.1/api"):
         assert prove(drop.data, "--target", url)[0] == 2
+
+
+class Busy(http.server.BaseHTTPRequestHandler):
+    """In front of a server: `busy` requests get a 503 first."""
+
+    def do_GET(self):
+        self.server.busy -= 1
+        if self.server.busy >= 0:
+            self.send_error(503)
+            return
+        answer = self.server.behind.call("GET", self.path, None, [("Accept", self.headers["Accept"])])
+        self.send_response(answer.status)
+        self.send_header("Content-Length", len(answer.body))
+        self.end_headers()
+        self.wfile.write(answer.body)
+
+    def log_message(self, *_):
+        """Nothing to say."""
+
+
+@pytest.mark.parametrize(("busy", "status"), [(2, 0), (1000, 2)])
+def test_prove_asks_a_busy_server_again(drop, serve, busy, status):
+    """Its stores may be away for a moment; for how long they are waited for has an end."""
+    server = serve()
+    server.make_coupon(30, coupon=77)
+    with http.server.HTTPServer(("127.0.0.1", 0), Busy) as front:
+        front.busy, front.behind = busy, server
+        threading.Thread(target=front.serve_forever, daemon=True).start()
+        code, _, err = prove(drop.data, "--target", f"http://127.0.0.1:{front.server_port}")
+        front.shutdown()
+    assert code == status, err
+    assert status == 0 or "status 503" in err
 
 
 # ---- stampede ----
