@@ -60,21 +60,32 @@ static inline struct pg_pool_options store_pool(void)
                                  .breaker = breaker_options_default(5000, 1) };
 }
 
-static inline struct ledger *store_open_as(bool users_external)
+static inline struct ledger_pg_options store_options(void)
 {
-    struct ledger_pg_options options = { .url = store_url(),
-                                         .pool = store_pool(),
-                                         .queue_max = 1000,
-                                         .batch_max = 200,
-                                         .queue_age_max_ms = 60000,
-                                         .retry_ms = 5000, /* of a busy machine */
-                                         .consumers = 3,
-                                         .users_external = users_external,
-                                         .test_clock = true };
+    return (struct ledger_pg_options){ .url = store_url(),
+                                       .pool = store_pool(),
+                                       .queue_max = 1000,
+                                       .batch_max = 200,
+                                       .queue_age_max_ms = 60000,
+                                       .retry_ms = 5000, /* of a busy machine */
+                                       .consumers = 3,
+                                       .test_clock = true };
+}
+
+static inline struct ledger *store_open_with(const struct ledger_pg_options *options)
+{
     struct ledger *ledger;
 
-    assert_int_equal(ledger_pg_open(&options, &ledger), ERR_OK);
+    assert_int_equal(ledger_pg_open(options, &ledger), ERR_OK);
     return ledger;
+}
+
+static inline struct ledger *store_open_as(bool users_external)
+{
+    struct ledger_pg_options options = store_options();
+
+    options.users_external = users_external;
+    return store_open_with(&options);
 }
 
 static inline struct ledger *store_open(void)

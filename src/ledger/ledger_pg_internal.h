@@ -125,9 +125,6 @@ enum err ledger_pg_boards_add(struct pg_writer *writer,
 void ledger_pg_places_add(struct pg_writer *writer);
 void ledger_pg_places_take(struct pg_writer *writer, const PGresult *result);
 void ledger_pg_places_new(struct pg_writer *writer);
-/* What the witness of a coupon is with the batch's places, if all of them are stored. */
-struct witness ledger_pg_places_witness(struct pg_writer *writer,
-                                        const struct ledger_coupon_row *row);
 
 /* ledger_pg_recall.c: a batch of new places without loading, by what the one before it left. True:
  * the rows are filled in; what is stored begins with the first and has the second for its numbers.

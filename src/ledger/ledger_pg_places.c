@@ -132,8 +132,8 @@ static void add_carefully(struct pg_writer *writer)
     " AS v(coupon_id, issued, witness, highest, version, epoch, issued_before,"         \
     " witness_before) WHERE c.coupon_id = v.coupon_id"
 
-struct witness ledger_pg_places_witness(struct pg_writer *writer,
-                                        const struct ledger_coupon_row *row)
+/* What the witness of a coupon is with these places. */
+static struct witness witness_with(struct pg_writer *writer, const struct ledger_coupon_row *row)
 {
     struct witness witness = row->coupon.witness;
     struct ledger_command *command;
@@ -144,6 +144,7 @@ struct witness ledger_pg_places_witness(struct pg_writer *writer,
     return witness;
 }
 
+/* From here on the rows have them, too: whoever tries again loads again. */
 static void put_witnesses(struct pg_writer *writer)
 {
     const struct ledger_table *table = &writer->rows.coupons;
@@ -151,9 +152,9 @@ static void put_witnesses(struct pg_writer *writer)
     unsigned at = trip_arrays(trip, "iiiiiiii");
 
     for (size_t i = 0; i < table->count; i++) {
-        const struct ledger_coupon_row *row = table->rows[i];
-        const struct coupon *coupon = &row->coupon;
-        struct witness witness = ledger_pg_places_witness(writer, row);
+        struct ledger_coupon_row *row = table->rows[i];
+        struct coupon *coupon = &row->coupon;
+        struct witness witness = witness_with(writer, row);
         if (witness.issued == coupon->witness.issued)
             continue;
         trip_put(trip, at, coupon->coupon_id);
@@ -164,6 +165,7 @@ static void put_witnesses(struct pg_writer *writer)
         trip_put(trip, at + 5, coupon->epoch);
         trip_put(trip, at + 6, coupon->witness.issued);
         trip_put(trip, at + 7, (int64_t)coupon->witness.hash);
+        coupon->witness = witness;
     }
 }
 

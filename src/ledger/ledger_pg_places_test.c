@@ -3,7 +3,7 @@
 #include "ledger/ledger_coupon_test.h"
 #include "ledger/ledger_pg_fixture_test.h"
 
-enum { QUANTITY = 100, COMMANDS_MAX = 12, BATCH_MAX = 8, MANY = BATCH_MAX + 1 };
+enum { QUANTITY = 100, COMMANDS_MAX = 12, BATCH_MAX = 8 };
 
 struct conformance_world world;
 
@@ -13,16 +13,13 @@ static size_t asked, open_commands;
 
 static int begin(void **state)
 {
-    struct ledger_pg_options options = { .url = store_url(),
-                                         .pool = store_pool(),
-                                         .queue_max = 1000,
-                                         .batch_max = BATCH_MAX,
-                                         .queue_age_max_ms = 60000,
-                                         .retry_ms = 5000 };
+    struct ledger_pg_options options = store_options();
 
     (void)state;
     store_make();
-    assert_ok(ledger_pg_open(&options, &world.ledger));
+    options.batch_max = BATCH_MAX;
+    options.consumers = 0;
+    world.ledger = store_open_with(&options);
     world.loop = loop_new();
     world.client = ledger_client_new(world.ledger, world.loop);
     asked = open_commands = 0;
@@ -112,24 +109,26 @@ static int64_t finish(void)
     return store_ask("SELECT count(DISTINCT xmin::text) FROM user_coupons WHERE coupon_id = 7");
 }
 
+/* So many transactions for so many places, all but the first of which come later. */
+static void expect_transactions(int64_t places, int64_t transactions)
+{
+    ask_first();
+    for (int64_t number = 2; number <= places; number++)
+        ask_place(COUPON, number);
+    assert_int_equal(finish(), transactions);
+    assert_int_equal(rows.issued, places);
+}
+
 static void test_come_later(void **state)
 {
     (void)state;
-    ask_first();
-    for (int64_t number = 2; number <= BATCH_MAX; number++)
-        ask_place(COUPON, number);
-    assert_int_equal(finish(), 1);
-    assert_int_equal(rows.issued, BATCH_MAX);
+    expect_transactions(BATCH_MAX, 1);
 }
 
 static void test_no_more_than_a_batch(void **state)
 {
     (void)state;
-    ask_first();
-    for (int64_t number = 2; number <= MANY; number++)
-        ask_place(COUPON, number);
-    assert_int_equal(finish(), 2);
-    assert_int_equal(rows.issued, MANY);
+    expect_transactions(BATCH_MAX + 1, 2);
 }
 
 /* Whatever is not locked waits, and so does what comes behind it. */

@@ -144,7 +144,6 @@ void ledger_pg_recall_stored(struct pg_writer *writer)
         if (!coupon)
             coupon = &recalled->coupons[recalled->count++];
         *coupon = row->coupon;
-        coupon->witness = ledger_pg_places_witness(writer, row);
     }
     recalled->next_user_coupon_id = writer->rows.next_user_coupon_id;
 }

@@ -20,18 +20,11 @@ static int64_t next_user;
 
 static struct ledger *open_one(struct metrics_slot *slot)
 {
-    struct ledger_pg_options options = { .url = store_url(),
-                                         .pool = store_pool(),
-                                         .metrics = slot,
-                                         .queue_max = 1000,
-                                         .batch_max = 200,
-                                         .queue_age_max_ms = 60000,
-                                         .retry_ms = 5000,
-                                         .test_clock = true };
-    struct ledger *ledger;
+    struct ledger_pg_options options = store_options();
 
-    assert_ok(ledger_pg_open(&options, &ledger));
-    return ledger;
+    options.metrics = slot;
+    options.consumers = 0; /* with events every batch is loaded */
+    return store_open_with(&options);
 }
 
 static int begin(void **state)

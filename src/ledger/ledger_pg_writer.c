@@ -159,11 +159,12 @@ static void stored(struct pg_exchange *exchange)
             ledger_pg_recall_stored(writer);
     } else {
         log_failure(writer, "batch not stored");
-        if (!is_certainly_not_stored(writer))
-            e = ERR_UNCERTAIN;
-        writer->uncertain = writer->uncertain || (writer->recalled && e == ERR_UNCERTAIN);
-        if (e == ERR_TIMEOUT || (writer->recalled && e == ERR_UNCERTAIN))
-            e = ERR_UNAVAILABLE;
+        if (is_certainly_not_stored(writer)) {
+            e = e == ERR_TIMEOUT ? ERR_UNAVAILABLE : e;
+        } else {
+            writer->uncertain |= writer->recalled;
+            e = writer->recalled ? ERR_UNAVAILABLE : ERR_UNCERTAIN;
+        }
     }
     if (e != ERR_OK || (writer->rows.coupons.count > 0 && !writer->places_new))
         ledger_pg_recall_forget(writer);
@@ -203,25 +204,15 @@ static bool is_of_loaded_coupon(void *context, const struct ledger_command *comm
     return row && row->row.found && row->row.locks;
 }
 
-static bool has_places(const struct pg_writer *writer)
-{
-    struct ledger_command *command;
-
-    LIST_FOREACH (command, &writer->batch, struct ledger_command, node)
-        if (command->op == LEDGER_PLACE)
-            return true;
-    return false;
-}
-
 /* Places that have come while the batch waited for its locks need nothing that it does not have. So
  * servers that wait for each other have the larger batches for it. */
 static void take_more(struct pg_writer *writer)
 {
     size_t batch_max = writer->ledger->options.batch_max;
 
-    if (!writer->one_by_one && writer->count < batch_max && has_places(writer))
+    if (!writer->one_by_one && writer->count < batch_max)
         writer->count +=
-            ledger_queue_poll_more(&writer->ledger->base.queue, &writer->batch,
+            ledger_queue_poll_more(&writer->ledger->base.queue, writer->number, &writer->batch,
                                    batch_max - writer->count, is_of_loaded_coupon, writer);
 }
 

@@ -228,15 +228,19 @@ size_t ledger_queue_poll(struct ledger_queue *queue, size_t writer, struct list 
     return count;
 }
 
-size_t ledger_queue_poll_more(struct ledger_queue *queue, struct list *batch, size_t max,
+size_t ledger_queue_poll_more(struct ledger_queue *queue, size_t writer, struct list *batch,
+                              size_t max,
                               bool (*fits)(void *context, const struct ledger_command *command),
                               void *context)
 {
     size_t count = 0;
 
     pthread_mutex_lock(&queue->lock);
-    for (; count < max && !list_empty(&queue->commands) && fits(context, next_of(queue)); count++)
+    while (!queue->flights[writer].alone && count < max && !list_empty(&queue->commands) &&
+           fits(context, next_of(queue))) {
         take_next(queue, batch);
+        count++;
+    }
     pthread_mutex_unlock(&queue->lock);
     return count;
 }

@@ -60,10 +60,12 @@ void ledger_queue_batch_done(struct ledger_queue *queue);
 size_t ledger_queue_poll(struct ledger_queue *queue, size_t writer, struct list *ret_batch,
                          size_t batch_max, uint64_t *ret_due_ns);
 /*
- * More for a batch that is being written already: the next ones in arrival order, as long as they
- * `fit`, up to `max`, to the end of `batch`. Returns how many.
+ * More for the batch that number `writer` is writing already: the next ones in arrival order, as
+ * long as they `fit`, up to `max`, to the end of `batch`. Returns how many; 0 where the batch is
+ * one command that does not share it.
  */
-size_t ledger_queue_poll_more(struct ledger_queue *queue, struct list *batch, size_t max,
+size_t ledger_queue_poll_more(struct ledger_queue *queue, size_t writer, struct list *batch,
+                              size_t max,
                               bool (*fits)(void *context, const struct ledger_command *command),
                               void *context);
 void ledger_queue_flight_done(struct ledger_queue *queue, size_t writer);
